@@ -1,0 +1,187 @@
+"""What the lab reads from the ledger."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from overparam.ledger.database import connect, in_words
+from overparam.ledger.schema import artifact, event, run, trial, verdict
+from overparam.settings import database_url
+
+CHUNK = 500
+
+
+class Reader:
+    """All reads.
+
+    Args:
+        url: Address of the database; by default from the settings.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self.engine = connect(url or database_url())
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        with (
+            in_words(self.engine.url),
+            self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
+            yield connection
+
+    def counts(self, run_id: str) -> dict[str, dict[str, int]]:
+        """Count trials by experiment.
+
+        Args:
+            run_id: The run.
+
+        Returns:
+            Experiment to planned, done, cached, failed and queued.
+        """
+        flags = {
+            "planned": sa.literal(1),
+            "done": sa.case((trial.c.state == "done", 1), else_=0),
+            "cached": sa.case((trial.c.cached, 1), else_=0),
+            "failed": sa.case((trial.c.state == "failed", 1), else_=0),
+            "queued": sa.case((trial.c.state == "queued", 1), else_=0),
+        }
+        columns = [sa.func.sum(flag).label(name) for name, flag in flags.items()]
+        query = sa.select(trial.c.experiment, sa.func.min(trial.c.position), *columns).where(trial.c.run_id == run_id)
+        with self._read() as db:
+            rows = db.execute(query.group_by(trial.c.experiment).order_by(sa.func.min(trial.c.position))).all()
+        return {row.experiment: {name: int(getattr(row, name)) for name in flags} for row in rows}
+
+    def trials(self, run_id: str, experiment: str | None = None) -> Iterator[sa.Row[Any]]:
+        """Read trials in the order planned, a few at a time.
+
+        Args:
+            run_id: The run.
+            experiment: Only those of one experiment.
+
+        Yields:
+            Rows of `trial`.
+        """
+        where = [trial.c.run_id == run_id] + ([trial.c.experiment == experiment] if experiment else [])
+        last = -1
+        while True:
+            with self._read() as db:
+                query = sa.select(trial).where(*where, trial.c.position > last).order_by(trial.c.position).limit(CHUNK)
+                rows = db.execute(query).all()
+            yield from rows
+            if len(rows) < CHUNK:
+                return
+            last = rows[-1].position
+
+    def run(self, run_id: str) -> sa.Row[Any] | None:
+        """Read one run.
+
+        Args:
+            run_id: The run.
+
+        Returns:
+            Its row, or None.
+        """
+        with self._read() as db:
+            return db.execute(sa.select(run).where(run.c.id == run_id)).first()
+
+    def latest_run(self, slug: str, *, scale: str | None = None, options: str | None = None) -> sa.Row[Any] | None:
+        """Read the newest run of a paper.
+
+        Args:
+            slug: The paper.
+            scale: Only runs at this scale.
+            options: Only runs with these options.
+
+        Returns:
+            Its row, or None.
+        """
+        where = [run.c.paper == slug]
+        where += [run.c.scale == scale] if scale else []
+        where += [run.c.options_json == options] if options is not None else []
+        with self._read() as db:
+            return db.execute(sa.select(run).where(*where).order_by(run.c.created_at.desc(), run.c.id.desc())).first()
+
+    def verdicts(self, run_id: str) -> list[sa.Row[Any]]:
+        """Read the verdicts of a run, each with status and time of the verdict it supersedes.
+
+        Args:
+            run_id: The run.
+
+        Returns:
+            Rows of `verdict` with `old_status`, `old_at` and `old_rule_hash`.
+        """
+        old = verdict.alias("old")
+        joined = verdict.outerjoin(old, sa.and_(old.c.run_id == verdict.c.supersedes, old.c.claim == verdict.c.claim))
+        columns = (
+            old.c.status.label("old_status"),
+            old.c.at.label("old_at"),
+            old.c.rule_hash.label("old_rule_hash"),
+        )
+        with self._read() as db:
+            return list(db.execute(sa.select(verdict, *columns).select_from(joined).where(verdict.c.run_id == run_id)))
+
+    def latest_verdicts(self, options: str) -> list[sa.Row[Any]]:
+        """Read the newest verdict of every claim, at the largest scale at which it was judged.
+
+        Args:
+            options: Options of the runs that count: those without changes by hand.
+
+        Returns:
+            Rows with paper, claim, status, body_json, scale and at.
+        """
+        rank = sa.case((run.c.scale == "paper", 2), (run.c.scale == "laptop", 1), else_=0)
+        order = sa.func.row_number().over(
+            partition_by=(verdict.c.paper, verdict.c.claim), order_by=(rank.desc(), verdict.c.at.desc())
+        )
+        inner = (
+            sa
+            .select(
+                verdict.c.paper,
+                verdict.c.claim,
+                verdict.c.status,
+                verdict.c.body_json,
+                verdict.c.at,
+                run.c.scale,
+                order.label("n"),
+            )
+            .join(run, run.c.id == verdict.c.run_id)
+            .where(run.c.options_json == options)
+            .subquery()
+        )
+        with self._read() as db:
+            return list(db.execute(sa.select(inner).where(inner.c.n == 1)))
+
+    def artefacts(self, run_id: str) -> list[sa.Row[Any]]:
+        """Read the artefacts that a run computed.
+
+        Args:
+            run_id: The run.
+
+        Returns:
+            Rows of `artifact`.
+        """
+        with self._read() as db:
+            return list(db.execute(sa.select(artifact).where(artifact.c.made_by_run == run_id)))
+
+    def events(self, run_id: str, after: int = 0) -> list[sa.Row[Any]]:
+        """Read what happened in a run.
+
+        Args:
+            run_id: The run.
+            after: Only events with a larger number.
+
+        Returns:
+            Rows of `event` in order.
+        """
+        with self._read() as db:
+            return list(
+                db.execute(sa.select(event).where(event.c.run_id == run_id, event.c.seq > after).order_by(event.c.seq))
+            )
