@@ -44,7 +44,9 @@ def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error arose, not only what it was.")] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where an error arose, not only what it was.")
+    ] = False,
 ) -> None:
     """Daily Papers that you can run: claims of papers on over-parameterised learning, tried and judged."""
 

@@ -64,19 +64,17 @@ def _rows(entries: Iterable[Entry], verdicts: Mapping[str, list[dict[str, Any]]]
             for c in entry.claims
         ]
         paper = entry.paper
-        rows.append(
-            {
-                "paper": paper.slug,
-                "title": paper.title,
-                "arxiv": paper.arxiv,
-                "published": paper.published.isoformat(),
-                "authors": paper.author_count,
-                "topics": list(paper.topics),
-                "fidelity": paper.fidelity,
-                "runnable": entry.runnable,
-                "claims": claims,
-            }
-        )
+        rows.append({
+            "paper": paper.slug,
+            "title": paper.title,
+            "arxiv": paper.arxiv,
+            "published": paper.published.isoformat(),
+            "authors": paper.author_count,
+            "topics": list(paper.topics),
+            "fidelity": paper.fidelity,
+            "runnable": entry.runnable,
+            "claims": claims,
+        })
     return rows
 
 
@@ -123,7 +121,9 @@ def read_evidence(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise Unavailable(f"evidence {path} cannot be read ({error}); write it again with overparam run --save") from error
+        raise Unavailable(
+            f"evidence {path} cannot be read ({error}); write it again with overparam run --save"
+        ) from error
 
 
 def print_board(documents: Iterable[Mapping[str, Any]]) -> None:
@@ -190,5 +190,7 @@ def report(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(render(entry, document, drawn, trials), encoding="utf-8")
     except OSError as error:
-        raise Unavailable(f"report {path} cannot be written ({error.strerror}); choose another place with --output") from error
+        raise Unavailable(
+            f"report {path} cannot be written ({error.strerror}); choose another place with --output"
+        ) from error
     typer.echo(f"Report {path}")

@@ -21,14 +21,22 @@ if TYPE_CHECKING:
 
 def run_paper(
     slug: Annotated[str, typer.Argument(help="Slug of a paper (`overparam list` shows them), or `all`.")],
-    scale: Annotated[str, typer.Option(help="smoke: seconds; laptop: minutes, real small data; paper: its own setting.")] = "laptop",
+    scale: Annotated[
+        str, typer.Option(help="smoke: seconds; laptop: minutes, real small data; paper: its own setting.")
+    ] = "laptop",
     claim: Annotated[list[str] | None, typer.Option(help="Judge only this claim; may be repeated.")] = None,
     engine: Annotated[str, typer.Option(help="processes, inline or ray (RAY_ADDRESS names a cluster).")] = "processes",
-    workers: Annotated[int | None, typer.Option(min=1, help="Tasks side by side; by default one for each core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Tasks side by side; by default one for each core.")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Compute every trial again, cached or not.")] = False,
-    max_seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so long; the same command goes on.")] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(min=0, help="Stop after so long; the same command goes on.")
+    ] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="Change a parameter: name=value[,value].")] = None,
-    sabotage: Annotated[bool, typer.Option("--sabotage", help="Break the method on purpose: a verdict must turn.")] = False,
+    sabotage: Annotated[
+        bool, typer.Option("--sabotage", help="Break the method on purpose: a verdict must turn.")
+    ] = False,
     save: Annotated[Path | None, typer.Option(help="Also write the JSON to FOLDER/slug/scale.json.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -133,7 +141,10 @@ class _Display:
         words = f"{paper.slug} at {self._spec.scale} scale · {claims} claims, {trials:,} trials"
         words += f", {sum(c['done'] for c in counts.values()):,} done before" if resumed else ""
         self._meter = screen.Meter(
-            words, f"{paper.title} · arXiv {paper.arxiv}", {n: c["planned"] for n, c in counts.items()}, screen.console(stderr=True)
+            words,
+            f"{paper.title} · arXiv {paper.arxiv}",
+            {n: c["planned"] for n, c in counts.items()},
+            screen.console(stderr=True),
         )
         self._meter.__enter__()
         for name, count in counts.items():

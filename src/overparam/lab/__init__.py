@@ -3,7 +3,7 @@
 What a paper needs is re-exported here. Importing this package loads neither torch nor pandas.
 """
 
-from overparam.lab.artefact import artefact
+from overparam.lab.artefacts import artefact
 from overparam.lab.experiment import Drawing, Progress, Seeds, experiment, figure, first_available, grid
 from overparam.lab.model import Claim, Departure, Paper, Verdict
 from overparam.lab.rules import (

@@ -45,6 +45,7 @@ def judge(spec: Spec, ledger: Ledger, run_id: str) -> tuple[list[Verdict], dict[
         Verdicts, and for each claim without one the reason.
     """
     counts = ledger.counts(run_id)
+    changed = [f"changed by hand: {text}" for text in json.loads(spec.options)["custom"]]
     tables: dict[str, Trials] = {}
     costs: dict[str, float] = {}
     verdicts, open_claims = [], {}
@@ -60,14 +61,16 @@ def judge(spec: Spec, ledger: Ledger, run_id: str) -> tuple[list[Verdict], dict[
         if claim.on not in tables:
             tables[claim.on] = table(ledger, run_id, claim.on)
             costs[claim.on] = sum(row.cpu_seconds or 0.0 for row in ledger.trials(run_id, claim.on))
-        verdicts.append(_verdict(claim, tables[claim.on], state, spec, costs[claim.on]))
+        settings = spec.experiments()[claim.on][1].points()
+        departs = (*claim.departures(settings), *changed)
+        verdicts.append(_verdict(claim, tables[claim.on], state, departs, costs[claim.on]))
     return verdicts, open_claims
 
 
-def _verdict(claim: Claim, trials: Trials, state: Mapping[str, int], spec: Spec, seconds: float) -> Verdict:
+def _verdict(
+    claim: Claim, trials: Trials, state: Mapping[str, int], departs: tuple[str, ...], seconds: float
+) -> Verdict:
     assert claim.rule is not None
-    custom = tuple(f"changed by hand: {text}" for text in json.loads(spec.options)["custom"])
-    departs = (*claim.departures(trials.rows), *custom)
     parts: tuple[Part, ...] = ()
     if state["failed"]:
         kept = f"The other {state['done']} are kept." if state["done"] else "None is left to judge by."

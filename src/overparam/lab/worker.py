@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from overparam.errors import BadInput
-from overparam.lab import artefact
+from overparam.lab import artefacts
 from overparam.lab.experiment import Experiment, Progress
 from overparam.lab.planner import Task
 
@@ -79,7 +79,7 @@ def run_task(task: Task, listen: Callable[[float, str], None] | None = None) -> 
     outcome: Outcome = "done"
     metrics: tuple[str, ...] = ()
     message = trace = ""
-    with artefact.recording() as made:
+    with artefacts.recording() as made:
         try:
             with (
                 _one_thread(),

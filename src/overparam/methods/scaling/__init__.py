@@ -1,0 +1,1 @@
+"""Laws that tell you before you train."""

@@ -1,0 +1,1 @@
+"""How Over-Parameterization Slows Down Gradient Descent in Matrix Sensing."""
