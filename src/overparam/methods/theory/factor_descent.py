@@ -121,9 +121,10 @@ def factor_gd(
     history: list[Array] = []
     taken = 0
     for step in range(steps + 1):
-        product = f @ g.transpose(0, 2, 1)
-        residual, loss = problem.residual(product)
-        if step % CHECK_EVERY == 0 and not np.isfinite(loss).all():
+        with np.errstate(over="ignore", invalid="ignore"):
+            product = f @ g.transpose(0, 2, 1)
+            residual, loss = problem.residual(product)
+        if (step % CHECK_EVERY == 0 or step == grid[taken]) and not np.isfinite(loss).all():
             raise Diverged(f"descent left the finite numbers by step {step}; lr={lr} is too large, try {lr / 4:g}")
         if step == grid[taken]:
             distance = np.full(len(seeds), np.nan) if target is None else ((product - target) ** 2).sum((1, 2))
@@ -140,7 +141,8 @@ def factor_gd(
                 for s in np.flatnonzero(due):
                     rebalance_(f[s], g[s], rebalance.beta)
                 when[due] = step
-        f, g = _step(f, g, residual, lr, method, damping, symmetric)
+        with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported above
+            f, g = _step(f, g, residual, lr, method, damping, symmetric)
     return Trajectory(
         steps=grid[:taken],
         err2=np.stack(err2, 1),

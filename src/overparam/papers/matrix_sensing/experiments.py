@@ -93,7 +93,7 @@ def asymmetric(
         _problem(n, rank, condition),
         k,
         parametrization="asymmetric",
-        lr=LR,
+        lr=LR if condition == 1.0 else LR / 5,  # G grows to 1/beta when rebalanced, and lr |G|^2 must stay below 2
         init_scale=alpha,
         steps=steps,
         method=method,
