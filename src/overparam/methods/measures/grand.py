@@ -1,0 +1,199 @@
+"""Norm of the gradient of each example's loss, without forming the gradients where a closed form exists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from overparam.errors import BadInput
+
+Method = Literal["auto", "hooks", "vmap"]
+
+
+def check_scoring(model: nn.Module) -> None:
+    """Refuse a model whose output for one example depends on chance or on the other examples.
+
+    Args:
+        model: Network.
+
+    Raises:
+        BadInput: Batch normalisation or dropout in training mode, or batch normalisation without running statistics.
+    """
+    for name, layer in model.named_modules():
+        random = isinstance(layer, _DropoutNd) and layer.training
+        if random or (isinstance(layer, _BatchNorm) and (layer.training or layer.running_mean is None)):
+            raise BadInput(
+                f"{name or 'model'} is a {type(layer).__name__} that uses the batch or chance; call model.eval() first"
+            )
+
+
+def grand(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    layers: Literal["all", "last"] = "all",
+    method: Method = "auto",
+    chunk: int = 512,
+) -> Tensor:
+    """Return ||gradient of the cross-entropy of each example|| over the trainable weights.
+
+    `hooks` takes one forward and one backward pass for a chunk. For a linear layer with input a and output gradient
+    d the squared norm is |d|^2 (|a|^2 + 1). For a convolution it is |d a'|^2 over unfolded inputs a, or the sum of
+    (a'a) * (d'd), whichever matrix is smaller. `vmap` forms every gradient: memory chunk x weights.
+
+    Source: arXiv 2107.07075, definition 2.1; Goodfellow, arXiv 1510.01799, for the linear layer.
+
+    Args:
+        model: Network in evaluation mode, with logits (n, classes).
+        x: (n, ...) inputs, without augmentation.
+        y: (n,) labels.
+        layers: All weights, or those of the last layer that has any.
+        method: `hooks` for Linear, Conv2d and BatchNorm layers that are used once; `vmap` for any model; `auto`
+            takes hooks where they apply.
+        chunk: Examples at a time.
+
+    Returns:
+        (n,), not negative.
+
+    Raises:
+        BadInput: Labels out of range, no trainable weights, a layer in training mode, an unknown argument, or
+            `hooks` for a model they do not cover.
+
+    Example:
+        >>> from overparam.methods.measures.example_scores import el2n
+        >>> model, x, y = nn.Linear(3, 4), torch.randn(5, 3), torch.tensor([0, 1, 2, 3, 0])
+        >>> expected = el2n(model, (x, y)) * (x.square().sum(1) + 1).sqrt()
+        >>> torch.allclose(grand(model, x, y), expected, atol=1e-6)
+        True
+    """
+    if layers not in ("all", "last") or method not in ("auto", "hooks", "vmap"):
+        raise BadInput(f"layers={layers!r}, method={method!r}: give 'all' or 'last', and 'auto', 'hooks' or 'vmap'")
+    check_scoring(model)
+    chosen = [m for m in model.modules() if any(p.requires_grad for p in m.parameters(recurse=False))]
+    if not chosen:
+        raise BadInput("model has no trainable weights; let requires_grad be True for those to score")
+    chosen = chosen[-1:] if layers == "last" else chosen
+    reason = _obstacle(model, chosen, x[:1])
+    if method == "hooks" and reason:
+        raise BadInput(f"method='hooks' does not cover {reason}; pass method='vmap'")
+    squares = _by_hooks if method == "hooks" or (method == "auto" and not reason) else _by_vmap
+    parts = zip(torch.split(x, chunk), torch.split(y, chunk), strict=True)
+    norms = [squares(model, chosen, xs, ys).clamp_min(0).sqrt() for xs, ys in parts]
+    return torch.cat(norms) if norms else x.new_zeros(0)
+
+
+def _obstacle(model: nn.Module, chosen: list[nn.Module], x: Tensor) -> str:
+    """Name what the closed forms do not cover, or return an empty text."""
+    for layer in chosen:
+        plain = isinstance(layer, nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d) or (
+            isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+        )
+        if not plain:
+            return f"{type(layer).__name__}"
+        if any(not p.requires_grad for p in layer.parameters(recurse=False)):
+            return f"a {type(layer).__name__} of which a part is frozen"
+    shared = [id(p) for layer in chosen for p in layer.parameters(recurse=False)]
+    if len(set(shared)) < len(shared):
+        return "weights that two layers share"
+    with _listening(chosen) as heard, torch.no_grad():
+        model(x)
+    once = sorted(heard.order) == sorted(range(len(chosen)))
+    return "" if once else "a layer that is used more or less than once"
+
+
+class _Heard:
+    def __init__(self) -> None:
+        self.inputs: dict[int, Tensor] = {}
+        self.probes: dict[int, Tensor] = {}
+        self.order: list[int] = []
+
+
+@contextmanager
+def _listening(chosen: list[nn.Module]) -> Iterator[_Heard]:
+    """Note the input of each layer, and add a zero to its output whose gradient is that of the output."""
+    heard = _Heard()
+
+    def hook(k: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+        def note(_layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            probe = torch.zeros_like(output, requires_grad=torch.is_grad_enabled())
+            heard.order.append(k)
+            heard.inputs[k], heard.probes[k] = inputs[0].detach(), probe
+            return output.detach() + probe if k == first else output + probe
+
+        return note
+
+    first = -1  # nothing needs the graph before the earliest layer, but which one that is only the pass shows
+    handles = [layer.register_forward_hook(hook(k)) for k, layer in enumerate(chosen)]
+    try:
+        yield heard
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _by_hooks(model: nn.Module, chosen: list[nn.Module], x: Tensor, y: Tensor) -> Tensor:
+    with _listening(chosen) as heard, torch.enable_grad():
+        loss = _loss(model(x), y)
+        deltas = torch.autograd.grad(loss, [heard.probes[k] for k in range(len(chosen))])
+    with torch.no_grad():
+        total = torch.zeros(len(x), dtype=loss.dtype, device=x.device)
+        for k, layer in enumerate(chosen):
+            total += _squared(layer, heard.inputs[k], deltas[k])
+    return total
+
+
+def _loss(logits: Tensor, y: Tensor) -> Tensor:
+    if y.numel() and not (int(y.min()) >= 0 and int(y.max()) < logits.shape[-1]):
+        raise BadInput(f"y holds labels {int(y.min())} to {int(y.max())}; pass 0 to {logits.shape[-1] - 1}")
+    return functional.cross_entropy(logits, y, reduction="sum")  # a mean would shrink each gradient by the batch size
+
+
+def _squared(layer: nn.Module, a: Tensor, d: Tensor) -> Tensor:
+    """Squared norm of one layer's gradient for each example, from its input and its output's gradient."""
+    if isinstance(layer, nn.Linear):
+        biased = layer.bias is not None
+        if d.dim() == 2:
+            return d.square().sum(1) * (a.square().sum(1) + biased)
+        return _product(a.flatten(1, -2).mT, d.flatten(1, -2).mT, biased)
+    if isinstance(layer, nn.Conv2d):
+        columns = functional.unfold(a, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+        groups, biased = layer.groups, layer.bias is not None
+        parts = zip(columns.chunk(groups, 1), d.flatten(2).chunk(groups, 1), strict=True)
+        return torch.stack([_product(inner, outer, biased) for inner, outer in parts]).sum(0)
+    norm = cast(nn.BatchNorm2d, layer)
+    shape = (1, -1) + (1,) * (a.dim() - 2)
+    mean, var = cast(Tensor, norm.running_mean).view(shape), cast(Tensor, norm.running_var).view(shape)
+    scale, shift = (d * (a - mean) * (var + norm.eps).rsqrt()).flatten(2), d.flatten(2)
+    return scale.sum(2).square().sum(1) + shift.sum(2).square().sum(1)
+
+
+def _product(a: Tensor, d: Tensor, biased: bool) -> Tensor:
+    """|d a'|^2 for a (n, inputs, positions) and d (n, outputs, positions); with the bias's |sum of d|^2."""
+    positions = a.shape[2]
+    if positions**2 < a.shape[1] * d.shape[1]:
+        total = ((a.mT @ a) * (d.mT @ d)).sum((1, 2))
+    else:
+        total = (d @ a.mT).square().sum((1, 2))
+    return total + d.sum(2).square().sum(1) if biased else total
+
+
+def _by_vmap(model: nn.Module, chosen: list[nn.Module], x: Tensor, y: Tensor) -> Tensor:
+    wanted = {id(p) for layer in chosen for p in layer.parameters(recurse=False) if p.requires_grad}
+    named = {name: p.detach() for name, p in model.named_parameters() if id(p) in wanted}
+    _loss(model(x[:1]), y)  # labels are checked here, as data-dependent control flow cannot be vmapped
+
+    def loss(weights: dict[str, Tensor], one: Tensor, label: Tensor) -> Tensor:
+        logits = functional_call(model, weights, (one[None],))
+        return functional.cross_entropy(logits, label[None])
+
+    gradients = vmap(grad(loss), in_dims=(None, 0, 0))(named, x, y)
+    return torch.stack([g.flatten(1).square().sum(1) for g in gradients.values()]).sum(0)

@@ -1,0 +1,1 @@
+"""Predictable Scale: Part I, Step Law."""
