@@ -71,9 +71,17 @@ def mark(status: str | None) -> str:
     return (ASCII if plain() else MARKS)[status]
 
 
-def _grid(*columns: tuple[str, str]) -> Table:
+def columns(*named: tuple[str, str]) -> Table:
+    """Start a table in the house style.
+
+    Args:
+        named: Heading and `right`, `wrap` or empty, one a column.
+
+    Returns:
+        The table.
+    """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=DIM, show_edge=False)
-    for name, side in columns:
+    for name, side in named:
         table.add_column(name, justify="right" if side == "right" else "left", no_wrap=side != "wrap")
     return table
 
@@ -91,15 +99,15 @@ def verdict_table(document: Mapping[str, Any], width: int) -> RenderableType:
     from overparam.lab.report import headline, part_of
     from overparam.lab.wording import estimate_text
 
-    columns = [("Claim", ""), ("Verdict", ""), ("Estimate", "right")]
-    columns += [("Interval", "right")] if width >= 56 else []
-    columns += [(f"Region {'#' if plain() else '░'}", "")] if width >= 72 else []
-    table = _grid(*columns)
-    heads = [headline(verdict) for verdict in document["verdicts"]]
-    texts = [estimate_text(part_of(head)) if head else ("–", "") for head in heads]
+    heads = [("Claim", ""), ("Verdict", ""), ("Estimate", "right")]
+    heads += [("Interval", "right")] if width >= 56 else []
+    heads += [(f"Region {'#' if plain() else '░'}", "")] if width >= 72 else []
+    table = columns(*heads)
+    worst = [headline(verdict) for verdict in document["verdicts"]]
+    texts = [estimate_text(part_of(head)) if head else ("–", "") for head in worst]
     taken = [max([len(t[i]) for t in texts], default=0) for i in (0, 1)]
     wide = max(12, min(26, width - 5 - 16 - max(8, taken[0]) - max(8, taken[1]) - 4 * 2))
-    for verdict, head, (estimate, interval) in zip(document["verdicts"], heads, texts, strict=True):
+    for verdict, head, (estimate, interval) in zip(document["verdicts"], worst, texts, strict=True):
         colour = COLOURS[verdict["status"]]
         cells: list[RenderableType] = [
             verdict["claim"],
@@ -213,7 +221,7 @@ def board(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     Returns:
         A renderable.
     """
-    table = _grid(("Paper", ""), ("Claims", ""), ("", ""))
+    table = columns(("Paper", ""), ("Claims", ""), ("", ""))
     for row in rows:
         if not row["runnable"]:
             table.add_row(row["paper"], Text("not runnable yet", style=DIM), "")
@@ -249,7 +257,7 @@ def paper_list(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     Returns:
         A renderable.
     """
-    table = _grid(("Slug", ""), ("arXiv", ""), ("Title", "wrap"), ("Verdicts", ""))
+    table = columns(("Slug", ""), ("Verdicts", ""), ("Title", ""))
     for row in rows:
         tested = [c for c in row["claims"] if not c["untestable"]]
         states = Text("not runnable yet", style=DIM)
@@ -260,7 +268,7 @@ def paper_list(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
                 states.append(mark(status), style=COLOURS.get(status or "", DIM))
             if not any(c["status"] for c in tested):
                 states = Text(f"{count(len(tested), 'claim')}, not run", style=DIM)
-        table.add_row(Text(row["paper"], style="bold"), Text(row["arxiv"], style=DIM), row["title"], states)
+        table.add_row(Text(row["paper"], style="bold"), states, row["title"])
     return table
 
 

@@ -67,7 +67,7 @@ def axis_for(parts: Sequence[Part]) -> Axis:
     if high == low:
         low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
     pad = 0.12 * (high - low)
-    step = _round_step((high - low + 2 * pad) / 4)
+    step = _round_step((high - low + 2 * pad) / 3.5)
     first, last = math.floor((low - pad / 3) / step), math.ceil((high + pad / 3) / step)
     ticks = tuple(round(i * step, 12) for i in range(first, last + 1))
     return Axis(first * step, last * step, ticks if len(ticks) <= 5 else ticks[:: math.ceil(len(ticks) / 5)])

@@ -207,7 +207,9 @@ def sentence_for(kind: str, status: str, parts: Iterable[Part]) -> str:
     if not rest:
         return f"{capital(text)}."
     held = sum(p.state == "holds" for p in parts)
-    return f"{capital(text)}. {capital(spelled(held))} of {spelled(len(parts))} parts hold."
+    return (
+        f"{capital(text)}. {capital(spelled(held))} of {spelled(len(parts))} parts {'holds' if held < 2 else 'hold'}."
+    )
 
 
 def _finding(part: Part) -> str:

@@ -10,9 +10,9 @@ Source: Paul, Ganguli, Dziugaite, arXiv 2107.07075, section 2. Departures from t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -28,12 +28,18 @@ Scores = NDArray[np.float64]
 Snapshots = Iterable[tuple[int, Sequence[nn.Module]]]
 
 
+def _batches(data: Batches, chunk: int) -> Iterator[tuple[Tensor, Tensor]]:
+    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor):
+        x, y = data
+        yield from zip(torch.split(x, chunk), torch.split(y, chunk), strict=True)
+    else:
+        yield from cast(Iterable[tuple[Tensor, Tensor]], data)
+
+
 @torch.no_grad()
 def _over(model: nn.Module, data: Batches, score: Callable[[Tensor, Tensor], Tensor], chunk: int) -> Tensor:
-    paired = isinstance(data, tuple)
-    parts = zip(*(torch.split(t, chunk) for t in data), strict=True) if paired else data  # type: ignore[call-overload]
     scores: list[Tensor] = []
-    for x, y in parts:
+    for x, y in _batches(data, chunk):
         if not scores:
             check_scoring(model)
         logits = model(x)
@@ -77,7 +83,7 @@ def el2n(model: nn.Module, data: Batches, *, chunk: int = 4096) -> Tensor:
     def norm(logits: Tensor, y: Tensor) -> Tensor:
         error = logits.softmax(-1)
         error[torch.arange(len(y), device=y.device), y] -= 1  # our own tensor
-        return error.norm(dim=-1)
+        return error.square().sum(-1).sqrt()
 
     return _over(model, data, norm, chunk)
 
@@ -149,7 +155,7 @@ class ForgettingTracker:
         n = len(self._events)
         if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < n):
             raise BadInput(f"indices go from {int(indices.min())} to {int(indices.max())}; pass 0 to {n - 1}")
-        if len(indices.unique()) < len(indices):
+        if len(torch.unique(indices)) < len(indices):
             raise BadInput("indices repeat within an update; pass each example once a batch")
         self._events[indices] += (self._before[indices] & ~correct).double()
         self._before[indices] = correct
@@ -157,7 +163,10 @@ class ForgettingTracker:
 
     def scores(self) -> Scores:
         """Return the number of forgetting events of each example, infinity where it was never right."""
-        return torch.where(self._ever, self._events, math.inf).numpy()
+        never = ~self._ever.numpy()
+        counts: Scores = self._events.numpy().copy()
+        counts[never] = math.inf
+        return counts
 
     @staticmethod
     def merge(trackers: Sequence[ForgettingTracker]) -> Scores:

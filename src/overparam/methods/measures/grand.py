@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import torch
@@ -82,7 +83,7 @@ def grand(
     if not chosen:
         raise BadInput("model has no trainable weights; let requires_grad be True for those to score")
     chosen = chosen[-1:] if layers == "last" else chosen
-    reason = _obstacle(model, chosen, x[:1])
+    reason = obstacle(model, chosen, x[:1])
     if method == "hooks" and reason:
         raise BadInput(f"method='hooks' does not cover {reason}; pass method='vmap'")
     squares = _by_hooks if method == "hooks" or (method == "auto" and not reason) else _by_vmap
@@ -91,8 +92,17 @@ def grand(
     return torch.cat(norms) if norms else x.new_zeros(0)
 
 
-def _obstacle(model: nn.Module, chosen: list[nn.Module], x: Tensor) -> str:
-    """Name what the closed forms do not cover, or return an empty text."""
+def obstacle(model: nn.Module, chosen: Sequence[nn.Module], x: Tensor) -> str:
+    """Name what the closed forms do not cover.
+
+    Args:
+        model: Network in evaluation mode.
+        chosen: Its layers whose weights count.
+        x: (1, ...) an input.
+
+    Returns:
+        What it is, or an empty text.
+    """
     for layer in chosen:
         plain = isinstance(layer, nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d) or (
             isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
@@ -104,34 +114,48 @@ def _obstacle(model: nn.Module, chosen: list[nn.Module], x: Tensor) -> str:
     shared = [id(p) for layer in chosen for p in layer.parameters(recurse=False)]
     if len(set(shared)) < len(shared):
         return "weights that two layers share"
-    with _listening(chosen) as heard, torch.no_grad():
+    with listening(chosen) as heard, torch.no_grad():
         model(x)
     once = sorted(heard.order) == sorted(range(len(chosen)))
     return "" if once else "a layer that is used more or less than once"
 
 
-class _Heard:
-    def __init__(self) -> None:
-        self.inputs: dict[int, Tensor] = {}
-        self.probes: dict[int, Tensor] = {}
-        self.order: list[int] = []
+@dataclass
+class Heard:
+    """What a forward pass showed, by position of the layer.
+
+    Attributes:
+        inputs: Input of each layer.
+        probes: Zeros that were added to its output; their gradient is that of the output.
+        order: Positions in the order of use.
+    """
+
+    inputs: dict[int, Tensor] = field(default_factory=dict)
+    probes: dict[int, Tensor] = field(default_factory=dict)
+    order: list[int] = field(default_factory=list)
 
 
 @contextmanager
-def _listening(chosen: list[nn.Module]) -> Iterator[_Heard]:
-    """Note the input of each layer, and add a zero to its output whose gradient is that of the output."""
-    heard = _Heard()
+def listening(chosen: Sequence[nn.Module]) -> Iterator[Heard]:
+    """Note the input of each layer, and add a zero to its output whose gradient is that of the output.
+
+    Args:
+        chosen: Layers.
+
+    Yields:
+        What the passes inside show.
+    """
+    heard = Heard()
 
     def hook(k: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
         def note(_layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             probe = torch.zeros_like(output, requires_grad=torch.is_grad_enabled())
             heard.order.append(k)
             heard.inputs[k], heard.probes[k] = inputs[0].detach(), probe
-            return output.detach() + probe if k == first else output + probe
+            return output + probe
 
         return note
 
-    first = -1  # nothing needs the graph before the earliest layer, but which one that is only the pass shows
     handles = [layer.register_forward_hook(hook(k)) for k, layer in enumerate(chosen)]
     try:
         yield heard
@@ -140,8 +164,8 @@ def _listening(chosen: list[nn.Module]) -> Iterator[_Heard]:
             handle.remove()
 
 
-def _by_hooks(model: nn.Module, chosen: list[nn.Module], x: Tensor, y: Tensor) -> Tensor:
-    with _listening(chosen) as heard, torch.enable_grad():
+def _by_hooks(model: nn.Module, chosen: Sequence[nn.Module], x: Tensor, y: Tensor) -> Tensor:
+    with listening(chosen) as heard, torch.enable_grad():
         loss = _loss(model(x), y)
         deltas = torch.autograd.grad(loss, [heard.probes[k] for k in range(len(chosen))])
     with torch.no_grad():
@@ -165,15 +189,30 @@ def _squared(layer: nn.Module, a: Tensor, d: Tensor) -> Tensor:
             return d.square().sum(1) * (a.square().sum(1) + biased)
         return _product(a.flatten(1, -2).mT, d.flatten(1, -2).mT, biased)
     if isinstance(layer, nn.Conv2d):
-        columns = functional.unfold(a, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+        patches = columns(layer, a)
         groups, biased = layer.groups, layer.bias is not None
-        parts = zip(columns.chunk(groups, 1), d.flatten(2).chunk(groups, 1), strict=True)
+        parts = zip(patches.chunk(groups, 1), d.flatten(2).chunk(groups, 1), strict=True)
         return torch.stack([_product(inner, outer, biased) for inner, outer in parts]).sum(0)
     norm = cast(nn.BatchNorm2d, layer)
     shape = (1, -1) + (1,) * (a.dim() - 2)
     mean, var = cast(Tensor, norm.running_mean).view(shape), cast(Tensor, norm.running_var).view(shape)
-    scale, shift = (d * (a - mean) * (var + norm.eps).rsqrt()).flatten(2), d.flatten(2)
-    return scale.sum(2).square().sum(1) + shift.sum(2).square().sum(1)
+    summed = [(t[..., None].flatten(2)).sum(2) for t in (d * (a - mean) * (var + norm.eps).rsqrt(), d)]
+    return torch.stack([t.square().sum(1) for t in summed]).sum(0)
+
+
+def columns(layer: nn.Conv2d, a: Tensor) -> Tensor:
+    """Cut the input of a convolution into the patches that it looks at.
+
+    Args:
+        layer: Convolution with zero padding of a given size.
+        a: (n, channels, height, width).
+
+    Returns:
+        (n, channels x kernel, positions).
+    """
+    padding = cast(tuple[int, int], layer.padding)
+    kernel, dilation, stride = layer.kernel_size, layer.dilation, layer.stride
+    return functional.unfold(a, cast(tuple[int, int], kernel), dilation, padding, stride)
 
 
 def _product(a: Tensor, d: Tensor, biased: bool) -> Tensor:
@@ -186,7 +225,7 @@ def _product(a: Tensor, d: Tensor, biased: bool) -> Tensor:
     return total + d.sum(2).square().sum(1) if biased else total
 
 
-def _by_vmap(model: nn.Module, chosen: list[nn.Module], x: Tensor, y: Tensor) -> Tensor:
+def _by_vmap(model: nn.Module, chosen: Sequence[nn.Module], x: Tensor, y: Tensor) -> Tensor:
     wanted = {id(p) for layer in chosen for p in layer.parameters(recurse=False) if p.requires_grad}
     named = {name: p.detach() for name, p in model.named_parameters() if id(p) in wanted}
     _loss(model(x[:1]), y)  # labels are checked here, as data-dependent control flow cannot be vmapped

@@ -171,6 +171,7 @@ def train_fixed_steps(
     recipe: Recipe,
     at_steps: Sequence[int] = (),
     start: int = 0,
+    stop: int | None = None,
     augment: Callable[[Tensor], Tensor] | None = None,
     observe: Observe | None = None,
 ) -> dict[int, list[nn.Module]]:
@@ -183,15 +184,16 @@ def train_fixed_steps(
         models: m networks of one shape.
         x: (n, ...) inputs, shared.
         y: (n,) or (m, n) labels.
-        orders: (m, steps - start, batch) positions in x, see `batch_order`.
+        orders: (m, stop - start, batch) positions in x, see `batch_order`.
         recipe: Steps, rate, momentum and decay.
         at_steps: Numbers of updates after which copies are kept; 0 is before the first.
         start: Number of updates that the models have behind them; momentum starts at zero.
+        stop: Number of updates after which to stop early; the schedule stays that of the whole run.
         augment: Changes inputs of shape (m, batch, ...) before each step.
         observe: Hears step, positions (m, batch) and logits (m, batch, classes) before each update.
 
     Returns:
-        Number of updates to copies of the networks: those of `at_steps`, and always the end.
+        Number of updates to copies of the networks: those of `at_steps`, and always the last.
 
     Raises:
         BadInput: No models, orders of another shape, or steps outside the run.
@@ -209,7 +211,8 @@ def train_fixed_steps(
         >>> min(float((net(x).argmax(1) == y).float().mean()) for net in trained) > 0.9
         True
     """
-    _check(models, orders, recipe, at_steps, start)
+    end = recipe.steps if stop is None else stop
+    _check(models, orders, recipe, at_steps, start, end)
     networks: _Networks = (_Dense if _stackable(models) else _Each)(models, x.device)
     optimiser = torch.optim.SGD(
         networks.parameters,
@@ -222,7 +225,7 @@ def train_fixed_steps(
     m, flat = len(models), x.flatten(1)
     targets = y.expand(m, -1) if y.dim() == 1 else y
     kept: dict[int, list[nn.Module]] = {start: networks.copies()} if start in at_steps else {}
-    for step in range(start, recipe.steps):
+    for step in range(start, end):
         rows = orders[:, step - start].to(x.device)
         inputs = flat.index_select(0, rows.flatten()).view(m, recipe.batch_size, *x.shape[1:])
         logits = networks.logits(augment(inputs) if augment else inputs)
@@ -239,22 +242,24 @@ def train_fixed_steps(
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        if step + 1 in at_steps and step + 1 < recipe.steps:
+        if step + 1 in at_steps and step + 1 < end:
             kept[step + 1] = networks.copies()
-    return kept | {recipe.steps: networks.copies()}
+    return kept | {end: networks.copies()}
 
 
-def _check(models: Sequence[nn.Module], orders: Tensor, recipe: Recipe, at_steps: Sequence[int], start: int) -> None:
+def _check(
+    models: Sequence[nn.Module], orders: Tensor, recipe: Recipe, at_steps: Sequence[int], start: int, end: int
+) -> None:
     if not models:
         raise BadInput("models is empty; pass at least one network")
-    if not 0 <= start <= recipe.steps:
-        raise BadInput(f"start={start} is outside 0 to steps={recipe.steps}; pass a step of the run")
-    wanted = (len(models), recipe.steps - start, recipe.batch_size)
+    if not 0 <= start <= end <= recipe.steps:
+        raise BadInput(f"start={start}, stop={end}: pass 0 <= start <= stop <= steps={recipe.steps}")
+    wanted = (len(models), end - start, recipe.batch_size)
     if tuple(orders.shape) != wanted:
         raise BadInput(f"orders has shape {tuple(orders.shape)}; pass (models, steps, batch) = {wanted}")
-    outside = [s for s in at_steps if not start <= s <= recipe.steps]
+    outside = [s for s in at_steps if not start <= s <= end]
     if outside:
-        raise BadInput(f"at_steps={outside[0]} is outside {start} to steps={recipe.steps}; pass steps of the run")
+        raise BadInput(f"at_steps={outside[0]} is outside {start} to {end}; pass steps of the run")
 
 
 @torch.no_grad()

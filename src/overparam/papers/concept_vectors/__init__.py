@@ -1,0 +1,1 @@
+"""Intrinsic Evaluation of Unlearning Using Parametric Knowledge Traces."""

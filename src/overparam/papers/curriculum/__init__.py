@@ -1,0 +1,1 @@
+"""Teacher algorithms for curriculum learning of Deep RL in continuously parameterized environments."""

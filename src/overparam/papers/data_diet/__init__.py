@@ -1,0 +1,1 @@
+"""Deep Learning on a Data Diet: Finding Important Examples Early in Training."""

@@ -1,0 +1,202 @@
+"""What all experiments of the paper share: the task, the networks, the scores and the final training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from overparam.data import load
+from overparam.data.cifar10n import load_cifar10n
+from overparam.data.noise import permute_labels
+from overparam.errors import BadInput
+from overparam.lab import artefact
+from overparam.methods.measures.example_scores import ForgettingTracker, score_ensemble
+from overparam.methods.training.crop_flip import crop_and_flip
+from overparam.methods.training.fixed_steps import Recipe, batch_order, logits_of, train_fixed_steps
+from overparam.models.cnn import cnn
+from overparam.models.mlp import mlp
+from overparam.models.resnet import resnet18
+
+SCORING, FINAL, ORDER, CROPS, CHILD = range(1, 6)  # roles that never share random numbers
+WRONG = 0.1
+FORGET_RUNS = 2
+EARLY = {"resnet18": (0.0, 1.0, 5.0, 10.0, 20.0)}  # epochs at which scores are taken; the last is the one that prunes
+SOONER = (0.0, 0.2, 1.0, 2.0)  # for the small networks, which learn faster
+
+
+@dataclass(frozen=True)
+class Task:
+    """Images as networks see them.
+
+    Attributes:
+        x: (n, c, h, w), standardised by channel.
+        y: (n,) labels to train on.
+        truth: (n,) right labels.
+        test_x: Test images, standardised like x.
+        test_y: Their labels.
+        classes: Number of classes.
+    """
+
+    x: Tensor
+    y: Tensor
+    truth: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    classes: int
+
+
+def draw(*words: int) -> torch.Generator:
+    """Make a generator of its own for a role, a seed and a counter."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1))
+
+
+def read_task(data: str, size: int, labels: str = "clean", seed: int = 0) -> Task:
+    """Read the first `size` training images and all test images.
+
+    `labels` is clean, permuted (a tenth shuffled, by seed), or the name of a human annotation of CIFAR-10.
+    """
+    train, test = load(data, split="train"), load(data, split="test")
+    truth = train.labels[:size]
+    if labels in ("clean", "permuted"):
+        y = permute_labels(truth, WRONG, seed=seed) if labels == "permuted" else truth
+    else:
+        if not np.array_equal(load_cifar10n(kind="clean"), train.labels):
+            raise BadInput(f"{data} is not in the order of CIFAR-10N; use a copy in the original order")
+        y = load_cifar10n(kind=labels)[:size]  # type: ignore[arg-type]
+    x, test_x = (torch.from_numpy(np.array(i, dtype=np.float32)) for i in (train.images[:size], test.images))
+    deviation, mean = torch.std_mean(x, (0, 2, 3), keepdim=True)
+    label = torch.from_numpy
+    return Task((x - mean) / deviation, label(y), label(truth), (test_x - mean) / deviation, label(test.labels), 10)
+
+
+def build(model: str, task: Task, generator: torch.Generator) -> nn.Module:
+    """Make a network by name: mlp-WIDTH, cnn or resnet18."""
+    channels = task.x.shape[1]
+    if model == "cnn":
+        return cnn(channels, task.classes, generator=generator)
+    if model == "resnet18":
+        return resnet18(channels, task.classes, generator=generator)
+    return mlp(task.x[0].numel(), [int(model.removeprefix("mlp-"))], task.classes, generator=generator)
+
+
+def recipe_for(model: str, n: int, epochs: float, rate: float = 1.0) -> Recipe:
+    """Return the training of a network: `epochs` counts passes over all n examples, whatever subset is trained on."""
+    if model == "resnet18":
+        return Recipe(round(epochs * (n // 128)), 128, 0.1 * rate, schedule="step")
+    return Recipe(round(epochs * (n // 64)), 64, 0.05 * rate)
+
+
+def train(
+    task: Task,
+    y: Tensor,
+    model: str,
+    recipe: Recipe,
+    subsets: Sequence[NDArray[np.int64]],
+    seeds: Sequence[int],
+) -> list[nn.Module]:
+    """Train one network a seed on its subset, with labels (n,) or one row a seed."""
+    nets = [build(model, task, draw(FINAL, s)) for s in seeds]
+    orders = orders_for(subsets, recipe, [draw(ORDER, FINAL, s) for s in seeds])
+    x, augment = on_device(task.x, model), crops_for(model, FINAL, *seeds)
+    return train_fixed_steps(nets, x, y.to(x.device), orders=orders, recipe=recipe, augment=augment)[recipe.steps]
+
+
+def crops_for(model: str, *words: int) -> Callable[[Tensor], Tensor] | None:
+    """Augmentation of a network's inputs: random crops and mirror images for the large one, none for the others."""
+    if model != "resnet18":
+        return None
+    generator = draw(CROPS, *words)
+    return lambda batch: crop_and_flip(batch, generator=generator)
+
+
+def orders_for(
+    subsets: Sequence[NDArray[np.int64]], recipe: Recipe, generators: Sequence[torch.Generator], steps: int | None = None
+) -> Tensor:
+    """Draw the batches of each network."""
+    count = recipe.steps if steps is None else steps
+    return torch.stack([
+        batch_order(torch.from_numpy(s), steps=count, batch_size=recipe.batch_size, generator=g)
+        for s, g in zip(subsets, generators, strict=True)
+    ])
+
+
+def on_device(x: Tensor, model: str) -> Tensor:
+    """Put inputs where the network runs: the large one on an accelerator if there is one."""
+    return x.cuda() if model == "resnet18" and torch.cuda.is_available() else x
+
+
+def accuracy(nets: Sequence[nn.Module], task: Task, model: str) -> list[float]:
+    """Test accuracy of each network in per cent."""
+    x = on_device(task.test_x, model)
+    return [float((logits_of(net, x).argmax(1).cpu() == task.test_y).float().mean()) * 100 for net in nets]
+
+
+def early_steps(model: str, n: int) -> tuple[int, ...]:
+    """Numbers of updates at which scores are taken."""
+    recipe = recipe_for(model, n, 1.0)
+    return tuple(round(e * recipe.steps) for e in EARLY.get(model, SOONER))
+
+
+@artefact(reads=("data",))
+def early_scores(
+    data: str, size: int, model: str, epochs: int, runs: int, seed: int, labels: str = "clean", rate: float = 1.0
+) -> dict[str, NDArray[np.float64]]:
+    """EL2N and GraNd of every training example: (times, runs, n), at `early_steps`."""
+    task = read_task(data, size, labels, seed)
+    recipe, steps = recipe_for(model, len(task.y), epochs, rate), early_steps(model, len(task.y))
+    every = np.arange(len(task.y))
+    x = on_device(task.x, model)
+    y, augment = task.y.to(x.device), crops_for(model, SCORING, seed)
+
+    def snapshots(nets: Sequence[nn.Module], at_steps: Sequence[int]) -> list[tuple[int, list[nn.Module]]]:
+        orders = orders_for([every] * runs, recipe, [draw(ORDER, SCORING, seed, r) for r in range(runs)], at_steps[-1])
+        kept = train_fixed_steps(
+            nets, x, y, orders=orders, recipe=recipe, at_steps=at_steps, stop=at_steps[-1], augment=augment
+        )
+        return [(step, [net.to(x.device) for net in kept[step]]) for step in at_steps]
+
+    table = score_ensemble(
+        lambda r: build(model, task, draw(SCORING, seed, r)), snapshots, (x, y), at_steps=steps, runs=runs
+    )
+    return {"el2n": table.values["el2n"], "grand": table.values["grand"]}
+
+
+@artefact(reads=("data",))
+def forget_scores(data: str, size: int, model: str, epochs: int, seed: int) -> dict[str, NDArray[np.float64]]:
+    """Forgetting events of every training example, averaged over two whole trainings: (n,)."""
+    task = read_task(data, size)
+    recipe = recipe_for(model, len(task.y), epochs)
+    trackers = [ForgettingTracker(len(task.y)) for _ in range(FORGET_RUNS)]
+
+    def observe(_step: int, rows: Tensor, logits: Tensor) -> None:
+        for tracker, indices, answer in zip(trackers, rows.cpu(), logits.argmax(2).cpu(), strict=True):
+            tracker.update(indices, answer == task.y[indices])
+
+    nets = [build(model, task, draw(SCORING, seed, 1000 + r)) for r in range(FORGET_RUNS)]
+    streams = [draw(ORDER, SCORING, seed, 1000 + r) for r in range(FORGET_RUNS)]
+    orders = orders_for([np.arange(len(task.y))] * FORGET_RUNS, recipe, streams)
+    x, augment = on_device(task.x, model), crops_for(model, SCORING, seed, 1000)
+    train_fixed_steps(nets, x, task.y.to(x.device), orders=orders, recipe=recipe, augment=augment, observe=observe)
+    return {"forget": ForgettingTracker.merge(trackers)}
+
+
+def score_of(name: str, task: Task, seed: int, **of: object) -> NDArray[np.float64]:
+    """Return a score by name: (n,). `el2n:mlp-64` comes from that network, `el2n:rate-2` from twice the rate."""
+    kind, _, source = name.partition(":")
+    if kind == "random":
+        return np.zeros(len(task.y))
+    if kind == "input-norm":
+        return np.asarray(task.x.double().flatten(1).norm(dim=1).numpy())
+    if kind == "forget":
+        return forget_scores(**{k: of[k] for k in ("data", "size", "model", "epochs")}, seed=seed)["forget"]  # type: ignore[arg-type]
+    if source.startswith("rate-"):
+        of = {**of, "rate": float(source.removeprefix("rate-")), "runs": 3}
+    elif source:
+        of = {**of, "model": source, "runs": 3}
+    table = early_scores(**of, seed=seed)["grand" if kind.startswith("grand") else "el2n"]  # type: ignore[arg-type]
+    return np.asarray(table[0 if kind == "grand-init" else -1].mean(0))

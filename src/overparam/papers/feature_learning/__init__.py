@@ -1,0 +1,1 @@
+"""Feature Learning in Infinite-Width Neural Networks."""

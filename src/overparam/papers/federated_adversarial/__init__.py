@@ -1,0 +1,1 @@
+"""Federated Adversarial Learning: A Framework with Convergence Analysis."""

@@ -1,0 +1,1 @@
+"""Fantastic Generalization Measures are Nowhere to be Found."""

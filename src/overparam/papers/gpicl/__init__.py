@@ -1,0 +1,1 @@
+"""General-Purpose In-Context Learning by Meta-Learning Transformers."""

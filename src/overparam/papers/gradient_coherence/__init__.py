@@ -1,0 +1,1 @@
+"""On the Generalization Mystery in Deep Learning."""

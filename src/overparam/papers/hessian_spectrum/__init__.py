@@ -1,0 +1,1 @@
+"""Empirical Analysis of the Hessian of Over-Parametrized Neural Networks."""

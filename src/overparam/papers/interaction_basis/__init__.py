@@ -1,0 +1,1 @@
+"""Using Degeneracy in the Loss Landscape for Mechanistic Interpretability."""

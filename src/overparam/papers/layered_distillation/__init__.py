@@ -1,0 +1,1 @@
+"""A Layered Self-Supervised Knowledge Distillation Framework for Efficient Multimodal Learning on the Edge."""

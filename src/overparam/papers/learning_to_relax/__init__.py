@@ -1,0 +1,1 @@
+"""Learning to Relax: Setting Solver Parameters Across a Sequence of Linear System Instances."""

@@ -1,0 +1,1 @@
+"""Does Learning Require Memorization? A Short Tale about a Long Tail."""

@@ -1,0 +1,1 @@
+"""MemControl: Mitigating Memorization in Diffusion Models via Automated Parameter Selection."""

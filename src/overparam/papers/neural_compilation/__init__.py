@@ -1,0 +1,1 @@
+"""Mind The Gap: Deep Learning Doesn't Learn Deeply."""

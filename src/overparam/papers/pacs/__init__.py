@@ -1,0 +1,1 @@
+"""Implicit Actor Critic Coupling via a Supervised Learning Framework for RLVR."""

@@ -1,0 +1,1 @@
+"""Retrieval-Augmented Meta Learning for Low-Resource Text Classification."""

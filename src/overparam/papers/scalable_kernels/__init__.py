@@ -1,0 +1,1 @@
+"""Scalable Neural Network Kernels."""

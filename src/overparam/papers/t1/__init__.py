@@ -1,0 +1,1 @@
+"""Advancing Language Model Reasoning through Reinforcement Learning and Inference Scaling."""

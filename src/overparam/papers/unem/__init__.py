@@ -1,0 +1,1 @@
+"""UNEM: UNrolled Generalized EM for Transductive Few-Shot Learning."""

@@ -1,0 +1,1 @@
+"""Towards a Unified View of Parameter-Efficient Transfer Learning."""

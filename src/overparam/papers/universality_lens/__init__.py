@@ -1,0 +1,1 @@
+"""The Universality Lens: Why Even Highly Over-Parametrized Models Learn Well."""

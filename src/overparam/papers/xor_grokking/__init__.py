@@ -1,0 +1,1 @@
+"""Benign Overfitting and Grokking in ReLU Networks for XOR Cluster Data."""
