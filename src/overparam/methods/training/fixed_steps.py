@@ -89,7 +89,7 @@ def batch_order(indices: Tensor, *, steps: int, batch_size: int, generator: torc
         raise BadInput(f"{len(indices)} examples do not fill a batch; pass batch_size<={len(indices)}")
     rounds = [
         torch.randperm(len(indices), generator=generator)[: a_round * batch_size].view(a_round, batch_size)
-        for _ in range(-(-steps // a_round))
+        for _ in range(max(1, -(-steps // a_round)))
     ]
     return indices[torch.cat(rounds)[:steps]]
 

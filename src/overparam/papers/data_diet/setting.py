@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,22 +58,39 @@ def draw(*words: int) -> torch.Generator:
 
 
 def read_task(data: str, size: int, labels: str = "clean", seed: int = 0) -> Task:
-    """Read the first `size` training images and all test images.
+    """Read the first training images and all test images.
 
-    `labels` is clean, permuted (a tenth shuffled, by seed), or the name of a human annotation of CIFAR-10.
+    Args:
+        data: Name of the data set.
+        size: Number of training images, all if there are fewer.
+        labels: `clean`, `permuted` (a tenth shuffled), or a human annotation of CIFAR-10.
+        seed: Chooses the shuffled labels.
+
+    Returns:
+        The task.
+
+    Raises:
+        BadInput: Human annotations for images in another order.
     """
-    train, test = load(data, split="train"), load(data, split="test")
-    truth = train.labels[:size]
+    x, truth, test_x, test_y = _images(data, size)
     if labels in ("clean", "permuted"):
         y = permute_labels(truth, WRONG, seed=seed) if labels == "permuted" else truth
     else:
-        if not np.array_equal(load_cifar10n(kind="clean"), train.labels):
+        clean = load_cifar10n(kind="clean")[:size]
+        if not np.array_equal(clean, truth):
             raise BadInput(f"{data} is not in the order of CIFAR-10N; use a copy in the original order")
         y = load_cifar10n(kind=labels)[:size]  # type: ignore[arg-type]
+    return Task(x, torch.from_numpy(y), torch.from_numpy(truth), test_x, torch.from_numpy(test_y), 10)
+
+
+@functools.lru_cache(maxsize=1)
+def _images(data: str, size: int) -> tuple[Tensor, NDArray[np.int64], Tensor, NDArray[np.int64]]:
+    """Read and standardise by channel; nobody writes into what this returns."""
+    train, test = load(data, split="train"), load(data, split="test")
     x, test_x = (torch.from_numpy(np.array(i, dtype=np.float32)) for i in (train.images[:size], test.images))
     deviation, mean = torch.std_mean(x, (0, 2, 3), keepdim=True)
-    label = torch.from_numpy
-    return Task((x - mean) / deviation, label(y), label(truth), (test_x - mean) / deviation, label(test.labels), 10)
+    labels = train.labels[:size].copy(), test.labels.copy()
+    return (x - mean) / deviation, labels[0], (test_x - mean) / deviation, labels[1]
 
 
 def build(model: str, task: Task, generator: torch.Generator) -> nn.Module:
@@ -115,7 +134,10 @@ def crops_for(model: str, *words: int) -> Callable[[Tensor], Tensor] | None:
 
 
 def orders_for(
-    subsets: Sequence[NDArray[np.int64]], recipe: Recipe, generators: Sequence[torch.Generator], steps: int | None = None
+    subsets: Sequence[NDArray[np.int64]],
+    recipe: Recipe,
+    generators: Sequence[torch.Generator],
+    steps: int | None = None,
 ) -> Tensor:
     """Draw the batches of each network."""
     count = recipe.steps if steps is None else steps
@@ -185,7 +207,7 @@ def forget_scores(data: str, size: int, model: str, epochs: int, seed: int) -> d
     return {"forget": ForgettingTracker.merge(trackers)}
 
 
-def score_of(name: str, task: Task, seed: int, **of: object) -> NDArray[np.float64]:
+def score_of(name: str, task: Task, seed: int, **of: Any) -> NDArray[np.float64]:
     """Return a score by name: (n,). `el2n:mlp-64` comes from that network, `el2n:rate-2` from twice the rate."""
     kind, _, source = name.partition(":")
     if kind == "random":
@@ -193,10 +215,10 @@ def score_of(name: str, task: Task, seed: int, **of: object) -> NDArray[np.float
     if kind == "input-norm":
         return np.asarray(task.x.double().flatten(1).norm(dim=1).numpy())
     if kind == "forget":
-        return forget_scores(**{k: of[k] for k in ("data", "size", "model", "epochs")}, seed=seed)["forget"]  # type: ignore[arg-type]
+        return forget_scores(**{k: of[k] for k in ("data", "size", "model", "epochs")}, seed=seed)["forget"]
     if source.startswith("rate-"):
         of = {**of, "rate": float(source.removeprefix("rate-")), "runs": 3}
     elif source:
         of = {**of, "model": source, "runs": 3}
-    table = early_scores(**of, seed=seed)["grand" if kind.startswith("grand") else "el2n"]  # type: ignore[arg-type]
+    table = early_scores(**of, seed=seed)["grand" if kind.startswith("grand") else "el2n"]
     return np.asarray(table[0 if kind == "grand-init" else -1].mean(0))

@@ -1,0 +1,1 @@
+"""A paper pack outside overparam, found by its entry point: the tests run it."""
