@@ -66,7 +66,7 @@ def test_scores_refuse_bad_labels_empty_data_and_training_mode():
     with pytest.raises(BadInput, match="no examples"):
         el2n(Given(), [])
     model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    with pytest.raises(BadInput, match="call model.eval"):
+    with pytest.raises(BadInput, match=r"call model\.eval"):
         el2n(model, (x, torch.zeros(2).long()))
     assert model.training, "the mode must not be switched silently"
 

@@ -54,7 +54,10 @@ class Tokens(nn.Module):
 CASES = {
     "perceptron": lambda: (mlp(192, [7], 4, generator=draw()), *images()),
     "convolutions": lambda: (cnn(3, 4, widths=(5, 6), generator=draw()), *images()),
-    "positions outnumber weights": lambda: (nn.Sequential(nn.Conv2d(3, 2, 1), nn.Flatten(), nn.Linear(128, 4)), *images()),
+    "positions outnumber weights": lambda: (
+        nn.Sequential(nn.Conv2d(3, 2, 1), nn.Flatten(), nn.Linear(128, 4)),
+        *images(),
+    ),
     "grouped, dilated, strided, without bias": lambda: (
         nn.Sequential(
             nn.Conv2d(4, 6, 3, stride=2, padding=2, dilation=2, groups=2, bias=False), nn.Flatten(), nn.Linear(96, 4)
@@ -117,7 +120,10 @@ def test_last_layer_and_frozen_weights():
     ("model", "reason"),
     [
         (nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.LayerNorm(4)), "LayerNorm"),
-        (nn.Sequential(nn.Conv2d(3, 2, 3, padding=1, padding_mode="reflect"), nn.Flatten(), nn.Linear(128, 4)), "Conv2d"),
+        (
+            nn.Sequential(nn.Conv2d(3, 2, 3, padding=1, padding_mode="reflect"), nn.Flatten(), nn.Linear(128, 4)),
+            "Conv2d",
+        ),
     ],
 )
 def test_auto_falls_back_to_vmap(model, reason):
@@ -158,9 +164,11 @@ def test_partly_frozen_layer_is_left_to_vmap():
     torch.testing.assert_close(grand(model, x, y), one_by_one(model, x, y))
 
 
-@pytest.mark.parametrize("layer", [nn.BatchNorm1d(3), nn.Dropout(0.5), nn.BatchNorm1d(3, track_running_stats=False).eval()])
+@pytest.mark.parametrize(
+    "layer", [nn.BatchNorm1d(3), nn.Dropout(0.5), nn.BatchNorm1d(3, track_running_stats=False).eval()]
+)
 def test_layers_that_use_the_batch_or_chance_are_refused(layer):
-    with pytest.raises(BadInput, match="model.eval"):
+    with pytest.raises(BadInput, match=r"model\.eval"):
         check_scoring(nn.Sequential(nn.Linear(3, 3), layer))
 
 

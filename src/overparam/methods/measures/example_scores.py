@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from overparam.errors import BadInput
-from overparam.methods.measures.grand import check_scoring, grand
+from overparam.methods.measures.grand import check_labels, check_scoring, grand
 from overparam.stats import spearman
 
 Batches = tuple[Tensor, Tensor] | Iterable[tuple[Tensor, Tensor]]
@@ -43,16 +43,11 @@ def _over(model: nn.Module, data: Batches, score: Callable[[Tensor, Tensor], Ten
         if not scores:
             check_scoring(model)
         logits = model(x)
-        _check_labels(y, logits.shape[-1])
+        check_labels(y, logits.shape[-1])
         scores.append(score(logits, y))
     if not scores:
         raise BadInput("data holds no examples; pass (x, y) or batches of them")
     return torch.cat(scores)
-
-
-def _check_labels(y: Tensor, classes: int) -> None:
-    if y.numel() and not (int(y.min()) >= 0 and int(y.max()) < classes):
-        raise BadInput(f"y holds labels {int(y.min())} to {int(y.max())}; pass 0 to {classes - 1}, the model's classes")
 
 
 def el2n(model: nn.Module, data: Batches, *, chunk: int = 4096) -> Tensor:
@@ -203,7 +198,8 @@ class ScoreTable:
             raise BadInput(f"score={score!r} is not in the table; it has {', '.join(self.values)}")
         if step not in self.steps:
             raise BadInput(f"step={step} is not in the table; it has {', '.join(map(str, self.steps))}")
-        return self.values[score][self.steps.index(step)]
+        rows: Scores = self.values[score][self.steps.index(step)]
+        return rows
 
     def mean(self, score: str, *, step: int) -> Scores:
         """Average over the runs.

@@ -166,7 +166,9 @@ def listening(chosen: Sequence[nn.Module]) -> Iterator[Heard]:
 
 def _by_hooks(model: nn.Module, chosen: Sequence[nn.Module], x: Tensor, y: Tensor) -> Tensor:
     with listening(chosen) as heard, torch.enable_grad():
-        loss = _loss(model(x), y)
+        logits = model(x)
+        check_labels(y, logits.shape[-1])
+        loss = functional.cross_entropy(logits, y, reduction="sum")  # a mean would divide by the batch size
         deltas = torch.autograd.grad(loss, [heard.probes[k] for k in range(len(chosen))])
     with torch.no_grad():
         total = torch.zeros(len(x), dtype=loss.dtype, device=x.device)
@@ -175,10 +177,18 @@ def _by_hooks(model: nn.Module, chosen: Sequence[nn.Module], x: Tensor, y: Tenso
     return total
 
 
-def _loss(logits: Tensor, y: Tensor) -> Tensor:
-    if y.numel() and not (int(y.min()) >= 0 and int(y.max()) < logits.shape[-1]):
-        raise BadInput(f"y holds labels {int(y.min())} to {int(y.max())}; pass 0 to {logits.shape[-1] - 1}")
-    return functional.cross_entropy(logits, y, reduction="sum")  # a mean would shrink each gradient by the batch size
+def check_labels(y: Tensor, classes: int) -> None:
+    """Refuse labels that the logits have no column for.
+
+    Args:
+        y: (n,) labels.
+        classes: Number of logits.
+
+    Raises:
+        BadInput: A label outside 0 to classes - 1.
+    """
+    if y.numel() and not (int(y.min()) >= 0 and int(y.max()) < classes):
+        raise BadInput(f"y holds labels {int(y.min())} to {int(y.max())}; pass 0 to {classes - 1}, the model's classes")
 
 
 def _squared(layer: nn.Module, a: Tensor, d: Tensor) -> Tensor:
@@ -228,7 +238,8 @@ def _product(a: Tensor, d: Tensor, biased: bool) -> Tensor:
 def _by_vmap(model: nn.Module, chosen: Sequence[nn.Module], x: Tensor, y: Tensor) -> Tensor:
     wanted = {id(p) for layer in chosen for p in layer.parameters(recurse=False) if p.requires_grad}
     named = {name: p.detach() for name, p in model.named_parameters() if id(p) in wanted}
-    _loss(model(x[:1]), y)  # labels are checked here, as data-dependent control flow cannot be vmapped
+    with torch.no_grad():
+        check_labels(y, model(x[:1]).shape[-1])
 
     def loss(weights: dict[str, Tensor], one: Tensor, label: Tensor) -> Tensor:
         logits = functional_call(model, weights, (one[None],))

@@ -17,8 +17,8 @@ PAPER = Paper(
     code="https://github.com/mansheej/data_diet",
     summary="Two scores rate single training examples a few epochs into training: the norm of the error (EL2N) and the "
     "norm of the gradient of the loss (GraNd), each averaged over several networks. Training on the highest scored "
-    "half is said to lose nothing. The published result for GraNd before any training did not survive a check by others "
-    "(arXiv 2303.14753), and this page tries it as it stands.",
+    "half is said to lose nothing. The published result for GraNd before any training did not survive a check by "
+    "others (arXiv 2303.14753), and this page tries it as it stands.",
 )
 
 DIGITS = Departure(
@@ -99,8 +99,8 @@ CLAIMS = (
         departs=STAND_INS,
         rule=_over_random("grand-init", 0.5, "GraNd at initialisation"),
         note="Kirsch (arXiv 2303.14753) found this no better than random pruning and close to the norm of the input, "
-        "and traced the published result to a checkpoint restore that returned trained weights. Here step 0 is checked to "
-        "hold exactly the initial weights.",
+        "and traced the published result to a checkpoint restore that returned trained weights. Here step 0 is checked "
+        "to hold exactly the initial weights.",
     ),
     Claim(
         "C4",

@@ -118,7 +118,8 @@ def half(
 
 
 @experiment(
-    laptop=grid(**LAPTOP, source=[*FOREIGN, "random"]), paper=grid(**PAPER, source=["el2n:cnn", "el2n:rate-2", "random"]),
+    laptop=grid(**LAPTOP, source=[*FOREIGN, "random"]),
+    paper=grid(**PAPER, source=["el2n:cnn", "el2n:rate-2", "random"]),
     seeds=Seeds(laptop=5, paper=4), batched=True, reads=("data",), sabotage=NEGATED,
 )  # fmt: skip
 def transfer(
