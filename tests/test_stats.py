@@ -77,7 +77,11 @@ def test_slope_agrees_with_scipy():
     oracle = linregress(x, y)
     found = stats.slope(x, y)
     half = student.ppf(0.975, 10) * oracle.stderr
-    assert [found.estimate, found.low, found.high] == pytest.approx([oracle.slope, oracle.slope - half, oracle.slope + half])
+    assert [found.estimate, found.low, found.high] == pytest.approx([
+        oracle.slope,
+        oracle.slope - half,
+        oracle.slope + half,
+    ])
     with pytest.raises(BadInput, match="two distinct x"):
         stats.slope([1, 1], [0, 1])
 

@@ -28,7 +28,9 @@ def test_run_prints_one_json_document_on_stdout(overparam):
     document = json.loads(done.stdout)
     assert {"paper", "scale", "run", "state", "verdicts", "cost", "provenance"} <= set(document)
     first = document["verdicts"][0]
-    assert {"claim", "kind", "status", "sentence", "estimate", "low", "high", "n", "rule", "proxy", "departs"} <= set(first)
+    assert {"claim", "kind", "status", "sentence", "estimate", "low", "high", "n", "rule", "proxy", "departs"} <= set(
+        first
+    )
     assert document["provenance"]["libraries"]["numpy"]
     shown = json.loads(overparam("show", "toy", "--json").stdout)
     assert shown["run"]["run"] == document["run"]

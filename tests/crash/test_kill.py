@@ -101,7 +101,9 @@ def test_twenty_kills_change_nothing(home, overparam, monkeypatch):
     assert calm.returncode == 0, calm.stderr
     other = Ledger(url)
     assert table(ledger, run_id) == table(other, json.loads(calm.stdout)["run"])
-    verdicts = [{k: v for k, v in d["verdicts"][0].items() if k != "cpu_seconds"} for d in (document, json.loads(calm.stdout))]
+    verdicts = [
+        {k: v for k, v in d["verdicts"][0].items() if k != "cpu_seconds"} for d in (document, json.loads(calm.stdout))
+    ]
     assert verdicts[0] == verdicts[1]
 
     # a trial ran again only if it was not committed before: at most the two in flight for each kill

@@ -42,7 +42,12 @@ def pack(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def edit(experiments=EXPERIMENTS, helper=HELPER, other=OTHER, which="first", extra=()):
-        for file, text in (("__init__", ""), ("experiments", textwrap.dedent(experiments)), ("helper", helper), ("other", other)):
+        for file, text in (
+            ("__init__", ""),
+            ("experiments", textwrap.dedent(experiments)),
+            ("helper", helper),
+            ("other", other),
+        ):
             (folder / f"{file}.py").write_text(text)
         for module in [m for m in sys.modules if m.startswith(name)]:
             del sys.modules[module]
@@ -59,7 +64,9 @@ def pack(tmp_path, monkeypatch):
 def test_edits_that_cannot_matter_cost_nothing(pack):
     before = pack()
     assert pack() == before
-    assert pack(EXPERIMENTS.replace("Module docstring", "Other words").replace("'''Docstring.'''", "'''New.'''")) == before
+    assert (
+        pack(EXPERIMENTS.replace("Module docstring", "Other words").replace("'''Docstring.'''", "'''New.'''")) == before
+    )
     assert pack(EXPERIMENTS.replace("return UNUSED", "return UNUSED + 1")) == before  # a figure
     assert pack(EXPERIMENTS.replace("UNUSED = 4", "UNUSED = 5")) == before
     assert pack(EXPERIMENTS.replace("other.triple(x)", "other.triple(x) + 1")) == before  # another experiment

@@ -47,7 +47,14 @@ def only(rule, trials):
 
 @pytest.mark.parametrize(
     ("low", "high", "state"),
-    [(1, 2, "holds"), (-2, -1, "fails"), (-1, 1, "unclear"), (0, 0, "fails"), (0, 1, "unclear"), (-math.inf, math.inf, "unclear")],
+    [
+        (1, 2, "holds"),
+        (-2, -1, "fails"),
+        (-1, 1, "unclear"),
+        (0, 0, "fails"),
+        (0, 1, "unclear"),
+        (-math.inf, math.inf, "unclear"),
+    ],
 )
 def test_an_open_region_excludes_its_edge(low, high, state):
     assert Region(low=0.0).state(low, high) == state
@@ -62,7 +69,12 @@ def test_above_averages_inside_a_unit_before_the_interval():
     trials = table(lambda arm, x, seed: x + seed)
     part = only(Above("value", 0.0), trials)
     expected = stats.t_interval([7 / 3 + s for s in range(6)])
-    assert (part.estimate, part.low, part.high, part.n) == pytest.approx((expected.estimate, expected.low, expected.high, 6))
+    assert (part.estimate, part.low, part.high, part.n) == pytest.approx((
+        expected.estimate,
+        expected.low,
+        expected.high,
+        6,
+    ))
     assert part.state == "holds"
     assert only(Below("value", 0.0), trials).state == "fails"
     assert only(Between("value", 0.0, 100.0), trials).state == "holds"
@@ -157,7 +169,9 @@ def test_estimated_takes_the_interval_of_the_method():
 
 def count_rows(trials):
     """Rows are at least three."""
-    return Part("rows", "", len(trials), len(trials), len(trials), len(trials), Region(low=3, closed=True), across="case")
+    return Part(
+        "rows", "", len(trials), len(trials), len(trials), len(trials), Region(low=3, closed=True), across="case"
+    )
 
 
 def test_computed_is_a_pure_function_with_its_source_in_the_hash():

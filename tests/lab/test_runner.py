@@ -169,7 +169,11 @@ def test_a_living_run_is_not_started_twice(ledger, toy, home):
         "from overparam.lab.planner import Spec; from overparam.lab.runner import execute\n"
         "execute(Spec(find('toy'), 'laptop', ('T5',)), Ledger(), engine='inline')"
     )
-    environment = {**os.environ, "TOY_SECONDS": "0.2", "OVERPARAM_DATABASE_URL": str(ledger.engine.url.render_as_string(False))}
+    environment = {
+        **os.environ,
+        "TOY_SECONDS": "0.2",
+        "OVERPARAM_DATABASE_URL": str(ledger.engine.url.render_as_string(False)),
+    }
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
     try:
         deadline = time.monotonic() + 60

@@ -11,7 +11,9 @@ TASK = Task(0, "toy_pack", "draws", {"shift": 1.0, "size": 8}, (3,), ("k",), Fal
 
 
 def test_metrics_keep_every_bit_and_are_sorted():
-    text = encode({"b": 0.1 + 0.2, "a": np.float64(1e-300), "n": np.int64(3), "c": np.array([1.5, 2.5]), "z": None}, TASK)
+    text = encode(
+        {"b": 0.1 + 0.2, "a": np.float64(1e-300), "n": np.int64(3), "c": np.array([1.5, 2.5]), "z": None}, TASK
+    )
     assert text == '{"a": 1e-300, "b": 0.30000000000000004, "c": [1.5, 2.5], "n": 3, "z": null}'
 
 

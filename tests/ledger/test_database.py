@@ -60,7 +60,9 @@ def test_network_file_systems_are_refused(home, monkeypatch):
         Ledger()
 
 
-@pytest.mark.parametrize(("url", "says"), [("mysql://x/y", "neither sqlite"), ("nonsense", "is no address"), ("sqlite://", "needs a file")])
+@pytest.mark.parametrize(
+    ("url", "says"), [("mysql://x/y", "neither sqlite"), ("nonsense", "is no address"), ("sqlite://", "needs a file")]
+)
 def test_other_addresses_are_refused(url, says):
     with pytest.raises(BadInput, match=says):
         Ledger(url)

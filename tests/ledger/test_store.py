@@ -77,7 +77,9 @@ def test_a_trial_goes_from_queued_to_done_and_fills_the_cache(ledger, held):
 def test_tasks_come_from_the_cache_whole_or_not_at_all(ledger, held):
     ledger.plan(held, rows(2, per_task=2), fresh=False)
     attempt = ledger.start(held, ["k0", "k1"])
-    ledger.commit(held, attempt, {"k0": DONE, "k1": {**DONE, "state": "failed", "metrics_json": None, "outcome": "raised"}})
+    ledger.commit(
+        held, attempt, {"k0": DONE, "k1": {**DONE, "state": "failed", "metrics_json": None, "outcome": "raised"}}
+    )
     other, _ = ledger.begin(fields("01B", spec="s2"))
     assert ledger.plan(other, rows(2, per_task=2), fresh=False) == 0
 

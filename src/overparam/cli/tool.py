@@ -128,7 +128,8 @@ def _interval(n: float, d: float) -> dict[str, Any]:
             "batch_interval": None,
             "note": "for the interval, put step-law into OVERPARAM_DATA",
         }
-    assert found.lr_interval and found.batch_interval
+    assert found.lr_interval
+    assert found.batch_interval
     return {"lr_interval": list(found.lr_interval), "batch_interval": list(found.batch_interval)}
 
 

@@ -296,8 +296,8 @@ class _Paired(_Leaf):
 
     @property
     def _label(self) -> str:
-        pick = lambda side: ", ".join(str(v) for v in side.values())  # noqa: E731
-        return f"{pick(self.treat)} − {pick(self.against)}"
+        sides = [", ".join(str(v) for v in side.values()) for side in (self.treat, self.against)]
+        return " − ".join(sides)
 
     def pairs(self, trials: Trials) -> tuple[list[float], list[float]]:
         """Return the values of both settings for the units that have both.

@@ -258,13 +258,14 @@ class _Driver:
             return
         if message.attempt != task.attempt:
             return
+        result: Message | None = message
         if isinstance(message, Died):
-            message = self._after_death(task, message, time.monotonic() - started)
-            if message is None:
-                return
+            result = self._after_death(task, message, time.monotonic() - started)
+        if not isinstance(result, Result):
+            return  # back in the queue
         del self.running[task.number]
-        if self.ledger.commit(self.hold, task.attempt, _rows(task, message), message.made):
-            self.seconds[task.experiment].append(message.wall_seconds)
+        if self.ledger.commit(self.hold, task.attempt, _rows(task, result), result.made):
+            self.seconds[task.experiment].append(result.wall_seconds)
             self.waiting[task.experiment] -= len(task.keys)
             if self.listener:
                 self.listener.done(task.experiment, len(task.keys))

@@ -157,7 +157,7 @@ def in_words(url: sa.URL) -> Iterator[None]:
         hints = {
             "full": "the disk is full; free some space and run the same command again, nothing committed is lost",
             "no space": "the disk is full; free some space and run the same command again, nothing committed is lost",
-            "not a database": "the file is damaged or no ledger; move it away or set OVERPARAM_DATABASE_URL, then run again",
+            "not a database": "the file is damaged or no ledger; move it away or set OVERPARAM_DATABASE_URL",
             "malformed": "the file is damaged; restore a copy or move it away, then run again",
             "readonly": "it may not be written; change its permissions or set OVERPARAM_DATABASE_URL",
             "read-only": "it may not be written; change its permissions or set OVERPARAM_DATABASE_URL",

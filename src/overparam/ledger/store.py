@@ -64,7 +64,7 @@ def is_gone(owner: str) -> bool:
         return False
     try:
         process = psutil.Process(int(pid))
-        return abs(process.create_time() - float(started)) > 0.05 or process.status() == psutil.STATUS_ZOMBIE
+        return bool(abs(process.create_time() - float(started)) > 0.05 or process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 
@@ -278,7 +278,7 @@ class Ledger(Reader):
                 })
             if added:
                 db.execute(self._insert(trial).on_conflict_do_nothing(), added)
-            cached = sum(row["cached"] for row in added)
+            cached = sum(bool(row["cached"]) for row in added)
             self._event(db, hold.run_id, "planned", {"trials": len(added), "cached": cached})
         return cached
 

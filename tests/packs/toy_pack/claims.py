@@ -24,7 +24,9 @@ CLAIMS = (
         rule=AllOf(Contrast("mean", treat={"shift": 2.0}, against={"shift": 1.0}), Above("mean", 0.0)),
         departs=(Departure("a tiny size", size=8),),
     ),
-    Claim("T3", "Batches agree with singles.", source="nowhere", on="batches", rule=Exact("off", 1e-12), kind="identity"),
+    Claim(
+        "T3", "Batches agree with singles.", source="nowhere", on="batches", rule=Exact("off", 1e-12), kind="identity"
+    ),
     Claim("T4", "Nothing goes wrong.", source="nowhere", on="faults", rule=Above("value", 0.0)),
     Claim("T5", "Slow ones end, too.", source="nowhere", on="slow", rule=Above("value", -1.0)),
     Claim("T6", "Costly things are shared.", source="nowhere", on="shared", rule=Above("value", -1.0)),

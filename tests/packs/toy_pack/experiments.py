@@ -27,7 +27,10 @@ def batches(size: int, seeds: Sequence[int]) -> list[dict[str, float]]:
     """Multiply matrices, all seeds at once."""
     x = np.stack([np.random.default_rng(s).normal(size=(size, size)) for s in seeds])
     product = x @ x
-    return [{"off": float(np.abs(product[i] - x[i] @ x[i]).max()), "trace": float(np.trace(product[i]))} for i in range(len(seeds))]
+    return [
+        {"off": float(np.abs(product[i] - x[i] @ x[i]).max()), "trace": float(np.trace(product[i]))}
+        for i in range(len(seeds))
+    ]
 
 
 @experiment(

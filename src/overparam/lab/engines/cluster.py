@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from typing import Any
@@ -29,13 +30,16 @@ class Cluster:
         address = os.environ.get("RAY_ADDRESS")
         self._ours = not ray.is_initialized()
         if self._ours:
-            local = {} if address else {"num_cpus": workers, "include_dashboard": False}
+            local: dict[str, Any] = {} if address else {"num_cpus": workers, "include_dashboard": False}
             try:
                 environment = {"env_vars": dict.fromkeys(THREADS, "1") | _passed_on()}
-                ray.init(address=address, log_to_driver=False, logging_level="error", runtime_env=environment, **local)
+                ray.init(
+                    address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment, **local
+                )
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise Unavailable(f"no Ray cluster at {address}: {error}; check RAY_ADDRESS") from error
-        self.slots = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        self.slots = workers or max(1, int(resources.get("CPU", 1)))
         self._remote = ray.remote(max_retries=0)(run_task)
         self._running: dict[Any, Task] = {}
 

@@ -1,0 +1,65 @@
+# Two commands do all: `make demo` and `make test`. The second call installs nothing.
+VENV ?= .venv
+PYTHON ?= python3
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+# Elsewhere: TORCH_INDEX=https://download.pytorch.org/whl/cpu keeps CUDA out; GPU users leave it empty.
+TORCH_INDEX ?=
+
+.PHONY: demo test test-crash lint types docs docs-check smoke evidence benchmarks pins clean
+
+demo: $(VENV)/.ready
+	@OVERPARAM_OFFLINE=1 $(BIN)/overparam run data-diet --set data=digits
+	@$(BIN)/overparam report data-diet
+
+test: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not crash"
+
+test-crash: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest tests/crash
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/codespell src tests docs benchmarks README.md CHANGELOG.md
+	$(BIN)/lint-imports
+
+types: $(VENV)/.ready-dev
+	$(BIN)/mypy
+
+docs: $(VENV)/.ready-dev
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict --quiet
+
+docs-check: $(VENV)/.ready-dev
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/mkdocs build --strict --quiet
+
+smoke: $(VENV)/.ready
+	$(BIN)/overparam run all --scale smoke
+
+evidence: $(VENV)/.ready
+	for slug in step-law matrix-sensing data-diet; do $(BIN)/overparam run $$slug --save evidence || exit 1; done
+
+benchmarks: $(VENV)/.ready-dev
+	$(BIN)/python benchmarks/run.py
+
+pins: $(VENV)/.ready-dev
+	$(PIP) freeze --exclude-editable | sed 's/+cpu//' | grep -v '^overparam' > constraints.txt
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "overparam needs Python 3.11 or newer; $$($(PYTHON) --version) was found: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing: apt-get install python3-venv"; exit 1; }
+
+# Torch first and pinned: an unpinned one brings gigabytes of CUDA.
+$(VENV)/.ready: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --constraint constraints.txt torch
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev,cluster]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) site-build report .pytest_cache .mypy_cache .ruff_cache
