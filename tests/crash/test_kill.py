@@ -55,7 +55,7 @@ def test_twenty_kills_change_nothing(home, overparam, monkeypatch):
     marks = home / "marks"
     marks.mkdir()
     monkeypatch.setenv("TOY_MARKS", str(marks))
-    monkeypatch.setenv("TOY_SECONDS", "0.15")
+    monkeypatch.setenv("TOY_SECONDS", "0.5")
     rng = random.Random(1)
     ledger = Ledger()
     kills = 0
@@ -130,7 +130,12 @@ def test_a_dead_run_does_not_look_alive(home, overparam, monkeypatch):
     assert ledger.latest_run("toy").state == "running"  # nobody has looked yet
     shown = json.loads(overparam("show", "toy", "--json").stdout)
     assert shown["run"]["state"] == "interrupted"
-    assert not [p for p in psutil.process_iter() if "toy_pack" in " ".join(p.cmdline() if p.is_running() else [])]
+    left = [
+        p.info["cmdline"] or []
+        for p in psutil.process_iter(["cmdline", "status"])
+        if p.info["status"] != psutil.STATUS_ZOMBIE
+    ]
+    assert not [words for words in left if "overparam" in words and "toy" in words]
 
 
 def test_a_worker_that_was_stopped_for_long_writes_nothing(home, monkeypatch):

@@ -8,6 +8,7 @@ worker that was given up is not taken.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import socket
@@ -17,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from overparam.errors import Conflict
 from overparam.ledger.database import in_words
@@ -87,7 +87,8 @@ class Ledger(Reader):
 
     def __init__(self, url: str | None = None) -> None:
         super().__init__(url)
-        self._insert: Any = postgresql.insert if self.engine.dialect.name == "postgresql" else sqlite.insert
+        name = self.engine.dialect.name  # both dialects know ON CONFLICT; only the one in use is imported
+        self._insert: Any = importlib.import_module(f"sqlalchemy.dialects.{name}").insert
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[sa.Connection]:
