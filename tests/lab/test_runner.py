@@ -9,7 +9,7 @@ import pytest
 
 from overparam.errors import BadInput, Conflict, NotFound
 from overparam.lab.document import document
-from overparam.lab.planner import Spec, parse_override, tasks
+from overparam.lab.planner import Spec, parse_override
 from overparam.lab.runner import execute
 from overparam.ledger import Ledger
 
@@ -196,12 +196,3 @@ def test_artefacts_are_computed_once_and_recorded(ledger, toy, home, monkeypatch
     (made,) = ledger.artefacts(run)
     assert made.name == "costly"
     assert made.bytes > 0
-
-
-def test_plan_is_the_same_every_time_and_keys_are_unique(toy):
-    first, second = list(tasks(Spec(toy, "smoke"))), list(tasks(Spec(toy, "smoke")))
-    assert first == second
-    keys = [k for t in first for k in t.keys]
-    assert len(set(keys)) == len(keys)
-    broken = [k for t in tasks(Spec(toy, "smoke", sabotage=True)) if t.experiment == "draws" for k in t.keys]
-    assert not set(keys) & set(broken)
