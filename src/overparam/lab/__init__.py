@@ -5,6 +5,7 @@ What a paper needs is re-exported here. Importing this package loads neither tor
 
 from overparam.lab.artefacts import artefact
 from overparam.lab.experiment import Drawing, Progress, Seeds, experiment, figure, first_available, grid
+from overparam.lab.judgement import Part, Region
 from overparam.lab.model import Claim, Departure, Paper, Verdict
 from overparam.lab.rules import (
     Above,
@@ -17,9 +18,7 @@ from overparam.lab.rules import (
     Equivalent,
     Estimated,
     Exact,
-    Part,
     Ratio,
-    Region,
     Slope,
 )
 from overparam.lab.trials import Trials

@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from overparam.lab.judgement import Part
 from overparam.lab.model import Claim, Verdict, status_of
 from overparam.lab.planner import Spec
-from overparam.lab.rules import Part
 from overparam.lab.trials import Trials
 from overparam.lab.wording import count, sentence_for
 from overparam.ledger import Ledger

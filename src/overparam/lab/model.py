@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any, Literal
 
 from overparam.errors import BadInput
-from overparam.lab.rules import Part, Rule
+from overparam.lab.judgement import Part, Rule
 
 Status = Literal["reproduced", "partly", "not reproduced", "inconclusive"]
 Kind = Literal["empirical", "theorem", "identity"]

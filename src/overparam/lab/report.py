@@ -13,9 +13,9 @@ from markupsafe import Markup
 
 from overparam.lab.axis import axis_for, groups
 from overparam.lab.experiment import Drawing
+from overparam.lab.judgement import Part, Region
 from overparam.lab.plots import to_svg
 from overparam.lab.registry import Entry
-from overparam.lab.rules import Part, Region
 from overparam.lab.wording import (
     THIN,
     capital,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from overparam.lab.rules import Part
+    from overparam.lab.judgement import Part
 
 MINUS, THIN = "\u2212", "\u202f"
 
