@@ -101,7 +101,7 @@ def papers() -> Mapping[str, Entry]:
         Slug to entry, in the order of the listing.
 
     Raises:
-        BadInput: Two papers share a slug, or a folder breaks the conventions. Errors inside a module surface as they are.
+        BadInput: Two papers share a slug, or a folder breaks the conventions. Errors of a module surface as they are.
     """
     root = importlib.import_module("overparam.papers")
     packages = [f"overparam.papers.{m.name}" for m in pkgutil.iter_modules(root.__path__) if m.ispkg]

@@ -60,7 +60,7 @@ def error_path(
     y: Tensor,
     *,
     points: int = 11,
-    chunk: int = 4096,
+    chunk: int = 512,
 ) -> Path:
     """Classify all examples with the networks on the straight line between two sets of weights.
 

@@ -50,7 +50,7 @@ def _over(model: nn.Module, data: Batches, score: Callable[[Tensor, Tensor], Ten
     return torch.cat(scores)
 
 
-def el2n(model: nn.Module, data: Batches, *, chunk: int = 4096) -> Tensor:
+def el2n(model: nn.Module, data: Batches, *, chunk: int = 512) -> Tensor:
     """Return the L2 norm of the error, ||softmax(f(x)) - onehot(y)||, of each example.
 
     One forward pass. The paper averages this over ten or more networks, a few epochs into training.
@@ -83,7 +83,7 @@ def el2n(model: nn.Module, data: Batches, *, chunk: int = 4096) -> Tensor:
     return _over(model, data, norm, chunk)
 
 
-def margin_score(model: nn.Module, data: Batches, *, kind: Literal["max", "sum"] = "max", chunk: int = 4096) -> Tensor:
+def margin_score(model: nn.Module, data: Batches, *, kind: Literal["max", "sum"] = "max", chunk: int = 512) -> Tensor:
     """Return the probability of the other classes minus that of the label: large where the network is wrong.
 
     Source: arXiv 2107.07075, official code.

@@ -263,7 +263,7 @@ def _check(
 
 
 @torch.no_grad()
-def logits_of(model: nn.Module, x: Tensor, *, chunk: int = 4096) -> Tensor:
+def logits_of(model: nn.Module, x: Tensor, *, chunk: int = 512) -> Tensor:
     """Evaluate a network in evaluation mode, whatever mode it is in; the mode is left as it was.
 
     Args:

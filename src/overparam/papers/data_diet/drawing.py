@@ -22,7 +22,11 @@ WORDS = {
     "grand-init": "GraNd at start",
 }
 HUE = dict(zip(("el2n", "grand-init", "grand", "forget", "input-norm", "random"), PLOT_COLOURS, strict=True))
-SUBSETS = {"highest": ("highest scores", "el2n"), "random": ("random", "random"), "lowest": ("lowest scores", "grand-init")}
+SUBSETS = {
+    "highest": ("highest scores", "el2n"),
+    "random": ("random", "random"),
+    "lowest": ("lowest scores", "grand-init"),
+}
 
 
 def _labels(axes: Axes, x: float, ends: Mapping[str, float], *, subject: str) -> None:
@@ -75,7 +79,9 @@ def shares(trials: Trials) -> Drawing:
     fig, axes = plt.subplots()
     ends: dict[str, float] = {}
     left = 0.0
-    for score in [s for s in ("random", "input-norm", "grand-init", "forget", "grand", "el2n") if s in set(frame.score)]:
+    for score in [
+        s for s in ("random", "input-norm", "grand-init", "forget", "grand", "el2n") if s in set(frame.score)
+    ]:
         keeps = sorted(set(frame[frame.score == score].keep), reverse=True)
         data = _matrix(once, "accuracy", "keep", keeps, score=score)
         x = [-100 * k for k in keeps]
@@ -84,7 +90,9 @@ def shares(trials: Trials) -> Drawing:
     full = frame[frame.score == "all"].accuracy
     if len(full):
         axes.axhline(full.mean(), color=INK_2, linewidth=1.2, dashes=(4, 3))
-        axes.annotate("all data", (axes.get_xlim()[0], full.mean()), xytext=(0, 4), textcoords="offset points", color=INK_2)
+        axes.annotate(
+            "all data", (axes.get_xlim()[0], full.mean()), xytext=(0, 4), textcoords="offset points", color=INK_2
+        )
     axes.set_title("Test accuracy by share kept")
     axes.set_xlabel("share of the training data kept")
     ticks = sorted({-100 * k for k in frame[frame.keep < 1].keep})
@@ -93,7 +101,9 @@ def shares(trials: Trials) -> Drawing:
     _labels(axes, left, ends, subject="EL2N")
     _room(axes)
     table = frame.groupby(["score", "keep"], as_index=False)[["accuracy", "smallest_class"]].mean()
-    means = {s: frame[(frame.score == s) & (frame.keep == 0.5)].accuracy.mean() for s in ("el2n", "random", "grand-init")}
+    means = {
+        s: frame[(frame.score == s) & (frame.keep == 0.5)].accuracy.mean() for s in ("el2n", "random", "grand-init")
+    }
     caption = (
         f"With half of the data kept, EL2N reaches {means['el2n']:.1f} %, a random half {means['random']:.1f} %, and "
         f"GraNd before training {means['grand-init']:.1f} %. Lines: means with 95 % bands over seeds, thin: seeds. All "
@@ -109,7 +119,8 @@ def budgets(trials: Trials) -> Drawing:
     fig, axes = plt.subplots()
     frame = trials.frame
     arms = {"all": ("all data", 1.0, PLOT_COLOURS[5]), "el2n": ("EL2N half", 0.5, HUE["el2n"])}
-    ends, means = {}, {}
+    ends: dict[str, float] = {}
+    means: dict[tuple[str, int], float] = {}
     for score, (name, keep, colour) in arms.items():
         own = trials.where({"score": score, "keep": keep})
         times = sorted(set(own.frame.times)) if len(own) else []
@@ -127,11 +138,13 @@ def budgets(trials: Trials) -> Drawing:
     _labels(axes, max(every), ends, subject="EL2N half")
     _room(axes)
     gains = ", ".join(
-        f"{means['el2n', t] - means['all', t]:+.2f} points at {t} ×" for t in every if {("el2n", t), ("all", t)} <= set(means)
+        f"{means['el2n', t] - means['all', t]:+.2f} points at {t} ×"
+        for t in every
+        if {("el2n", t), ("all", t)} <= set(means)
     ).replace("-", "−")
     caption = (
-        f"The half with the highest EL2N against all data: {gains or 'only one arm at this scale'}. What is gained at a "
-        "short budget is partly faster fitting. Lines: means with 95 % bands over seeds."
+        f"The half with the highest EL2N against all data: {gains or 'only one arm at this scale'}. What is "
+        "gained at a short budget is partly faster fitting. Lines: means with 95 % bands over seeds."
     )
     return Drawing(fig, caption, table=frame.groupby(["score", "keep", "times"], as_index=False).accuracy.mean())
 
@@ -165,8 +178,8 @@ def windows(trials: Trials) -> Drawing:
     caption = (
         f"Stopping a tenth below the top of the ranking gives {best.accuracy.mean():.1f} % with "
         f"{best.wrong_share.mean():.1f} % wrong labels inside, keeping the top {top.accuracy.mean():.1f} % with "
-        f"{top.wrong_share.mean():.1f} %. Line: 40 % of the data from a window of the ranking, mean with 95 % band over "
-        "seeds. Dashed: references."
+        f"{top.wrong_share.mean():.1f} %. Line: 40 % of the data from a window of the ranking, mean with 95 % band "
+        "over seeds. Dashed: references."
     )
     return Drawing(fig, caption, table=table)
 
@@ -216,7 +229,9 @@ def velocity(trials: Trials) -> Drawing:
         f"{means['random']:.4f} on random and {means['lowest']:.4f} on the lowest. One minus the cosine between the "
         "kernels at the ends of each stretch; means with 95 % bands over seeds, logarithmic scale."
     )
-    return _curves("Turn of the tangent kernel", spawn[1:], curves, "epoch at the end of the stretch", caption, log=True)
+    return _curves(
+        "Turn of the tangent kernel", spawn[1:], curves, "epoch at the end of the stretch", caption, log=True
+    )
 
 
 def barriers(trials: Trials) -> Drawing:
@@ -224,12 +239,14 @@ def barriers(trials: Trials) -> Drawing:
     curves = {name: 100 * np.array([row[f"barrier_{name}"] for row in trials.rows]) for name in SUBSETS}
     first = {name: float(c[:, 0].mean()) for name, c in curves.items()}
     caption = (
-        f"Two runs from the same initial weights with different batches have an error barrier of {first['highest']:.1f} "
-        f"points on the highest scores and {first['lowest']:.1f} on the lowest. Barrier on the line between two runs that "
-        "part at the given epoch, for the sixth of the training data with highest, random and lowest scores; means with "
-        "95 % bands over seeds."
+        "Two runs from the same initial weights with different batches have an error barrier of "
+        f"{first['highest']:.1f} points on the highest scores and {first['lowest']:.1f} on the lowest. Barrier on the "
+        "line between two runs that part at the given epoch, for the sixth of the training data with highest, random and "
+        "lowest scores; means with 95 % bands over seeds."
     )
-    return _curves("Error barrier by epoch of parting", trials.rows[0]["spawn"], curves, "epoch", caption, unit="points")
+    return _curves(
+        "Error barrier by epoch of parting", trials.rows[0]["spawn"], curves, "epoch", caption, unit="points"
+    )
 
 
 def _curves(
