@@ -9,8 +9,8 @@ TORCH_INDEX ?=
 .PHONY: demo test test-crash lint types docs docs-check smoke evidence benchmarks pins clean
 
 demo: $(VENV)/.ready
-	@OVERPARAM_OFFLINE=1 $(BIN)/overparam run data-diet --set data=digits
-	@$(BIN)/overparam report data-diet
+	@env -u OVERPARAM_DATA OVERPARAM_OFFLINE=1 $(BIN)/overparam run data-diet
+	@$(BIN)/overparam report data-diet --scale laptop
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not crash"

@@ -17,7 +17,11 @@ COMMANDS = ("", "list", "run", "show", "report", "board", "new", "tool", "tool s
 SETTINGS = (
     ("OVERPARAM_DATA", "Folder of data sets, one folder each; never written to", "none"),
     ("OVERPARAM_CACHE", "Folder of artefacts and downloads", "the user's cache"),
-    ("OVERPARAM_DATABASE_URL", "Ledger: `sqlite:///path` or `postgresql://…`", "a SQLite file in the user's data folder"),
+    (
+        "OVERPARAM_DATABASE_URL",
+        "Ledger: `sqlite:///path` or `postgresql://…`",
+        "a SQLite file in the user's data folder",
+    ),
     ("OVERPARAM_OFFLINE", "If set, nothing is fetched", "not set"),
     ("RAY_ADDRESS", "Cluster for `--engine ray`", "a local one"),
     ("NO_COLOR", "If set, plain marks in the terminal", "not set"),
@@ -31,7 +35,9 @@ def commands() -> str:
     for name in COMMANDS:
         words = [sys.executable, "-m", "overparam", *name.split(), "--help"]
         text = subprocess.run(words, capture_output=True, text=True, check=True, env=environment).stdout
-        text = "\n".join(line.rstrip() for line in text.replace("python -m overparam", "overparam").strip().splitlines())
+        text = "\n".join(
+            line.rstrip() for line in text.replace("python -m overparam", "overparam").strip().splitlines()
+        )
         parts.append(f"\n## overparam {name}".rstrip() + f"\n\n```text\n{text}\n```\n")
     return "".join(parts)
 
@@ -42,7 +48,9 @@ def settings() -> str:
     for name, _, _ in SETTINGS:
         assert name in source, f"{name} is in docs/generate.py but not in the source"
     rows = "".join(f"| `{name}` | {what} | {default} |\n" for name, what, default in SETTINGS)
-    return f"{NOTE}# Settings\n\nAll by environment variables.\n\n| name | what | default |\n| --- | --- | --- |\n{rows}"
+    return (
+        f"{NOTE}# Settings\n\nAll by environment variables.\n\n| name | what | default |\n| --- | --- | --- |\n{rows}"
+    )
 
 
 def board() -> str:
@@ -55,7 +63,13 @@ def board() -> str:
     lines = ["| paper | claim | verdict | scale |", "| --- | --- | --- | --- |"]
     for row in rows:
         for i, c in enumerate(row["claims"]):
-            words = "– not testable" if c["untestable"] else "· not run" if not c["status"] else f"{MARKS[c['status']]} {c['status']}"
+            words = (
+                "– not testable"
+                if c["untestable"]
+                else "· not run"
+                if not c["status"]
+                else f"{MARKS[c['status']]} {c['status']}"
+            )
             proxy = " (proxy)" if c["proxy"] else ""
             name = f"`{row['paper']}`" if i == 0 else ""
             lines.append(f"| {name} | {c['claim']}: {c['statement']} | {words}{proxy} | {c['scale'] or ''} |")
@@ -77,7 +91,10 @@ def paper_pages() -> str:
             f"\n## {p.title}\n\n[arXiv {p.arxiv}](https://arxiv.org/abs/{p.arxiv}) · {p.published:%-d %B %Y} · {', '.join(p.topics)}\n\n"
             f"{p.summary}\n\n{state}\n"
         )
-        parts += [f"\n- **{c.id}** {c.statement}" + (f" *Not testable: {c.untestable}.*" if c.untestable else "") for c in entry.claims]
+        parts += [
+            f"\n- **{c.id}** {c.statement}" + (f" *Not testable: {c.untestable}.*" if c.untestable else "")
+            for c in entry.claims
+        ]
         parts.append("\n" if entry.claims else "")
     return "".join(parts)
 

@@ -11,7 +11,6 @@ from overparam.errors import BadInput, Conflict, NotFound
 from overparam.lab.document import document
 from overparam.lab.planner import Spec, parse_override
 from overparam.lab.runner import execute
-from overparam.ledger import Ledger
 
 
 def table(ledger, run_id):
@@ -20,8 +19,7 @@ def table(ledger, run_id):
 
 
 @pytest.mark.slow
-def test_inline_and_processes_give_the_same_bytes(url, toy):
-    ledger = Ledger(url)
+def test_inline_and_processes_give_the_same_bytes(ledger, toy):
     spec = Spec(toy, "smoke")
     one = execute(spec, ledger, engine="inline")
     two = execute(spec, ledger, engine="processes", workers=2, fresh=True)

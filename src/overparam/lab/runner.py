@@ -141,6 +141,7 @@ class _Driver:
     ) -> None:
         self.spec, self.ledger, self.hold, self.engine = spec, ledger, hold, engine
         self.listener, self.until = listener, until
+        self.declared = {name: declared for name, (declared, _) in spec.experiments().items()}
         self.running: dict[int, tuple[Task, float]] = {}
         self.deaths: Counter[int] = Counter()
         self.seconds: dict[str, list[float]] = defaultdict(list)
@@ -173,7 +174,6 @@ class _Driver:
 
     def plan(self, *, fresh: bool, resumed: bool) -> None:
         """Write the trials into the ledger, a chunk at a time; those that a resumed run has stay as they are."""
-        declared = self.spec.experiments()
         rows = (
             {
                 "trial_key": key,
@@ -186,7 +186,7 @@ class _Driver:
             for key, seed in zip(task.keys, task.seeds, strict=True)
         )
         numbered = ({**row, "position": i} for i, row in enumerate(rows))
-        largest = max((len(e.seeds_at(self.spec.scale)) for e, _ in declared.values()), default=1)
+        largest = max((len(e.seeds_at(self.spec.scale)) for e in self.declared.values()), default=1)
         for chunk in _whole_tasks(numbered, max(CHUNK, largest)):
             self.ledger.plan(self.hold, chunk, fresh=fresh)
         counts = self.ledger.counts(self.hold.run_id)
@@ -219,10 +219,9 @@ class _Driver:
             self._end_overdue()
 
     def _next(self, limit: int) -> list[Task]:
-        declared = self.spec.experiments()
         found = []
         for rows in self.ledger.queued(self.hold, limit):
-            experiment = declared[rows[0].experiment][0]
+            experiment = self.declared[rows[0].experiment]
             found.append(
                 Task(
                     number=rows[0].task,

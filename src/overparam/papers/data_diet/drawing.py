@@ -32,7 +32,7 @@ SUBSETS = {
 def _labels(axes: Axes, x: float, ends: Mapping[str, float], *, subject: str) -> None:
     """Write the names of lines at their ends, moved apart where they would overlap."""
     low, high = axes.get_ylim()
-    least = (high - low) * 0.062
+    least = (high - low) * 0.078
     order = sorted(ends, key=lambda name: ends[name])
     places = [ends[name] for name in order]
     for _ in range(100):
@@ -41,7 +41,7 @@ def _labels(axes: Axes, x: float, ends: Mapping[str, float], *, subject: str) ->
             if overlap > 0:
                 places[i] -= overlap / 2
                 places[i + 1] += overlap / 2
-    lift = max(0.0, low - min(places)) if places else 0.0
+    lift = max(0.0, low + least / 2 - min(places)) if places else 0.0
     for name, y in zip(order, places, strict=True):
         axes.annotate(
             name,
@@ -78,7 +78,7 @@ def shares(trials: Trials) -> Drawing:
     frame = once.frame
     fig, axes = plt.subplots()
     ends: dict[str, float] = {}
-    left = 0.0
+    last = -100.0
     for score in [
         s for s in ("random", "input-norm", "grand-init", "forget", "grand", "el2n") if s in set(frame.score)
     ]:
@@ -86,19 +86,17 @@ def shares(trials: Trials) -> Drawing:
         data = _matrix(once, "accuracy", "keep", keeps, score=score)
         x = [-100 * k for k in keeps]
         lines_with_band(axes, x, data, colour=HUE[score])
-        ends[WORDS[score]], left = float(data[:, -1].mean()), max(left, x[-1])
+        ends[WORDS[score]], last = float(data[:, -1].mean()), max(last, x[-1])
     full = frame[frame.score == "all"].accuracy
     if len(full):
-        axes.axhline(full.mean(), color=INK_2, linewidth=1.2, dashes=(4, 3))
-        axes.annotate(
-            "all data", (axes.get_xlim()[0], full.mean()), xytext=(0, 4), textcoords="offset points", color=INK_2
-        )
+        axes.plot([-70, last], [full.mean()] * 2, color=INK_2, linewidth=1.2, dashes=(4, 3))
+        ends["all data"] = float(full.mean())
     axes.set_title("Test accuracy by share kept")
     axes.set_xlabel("share of the training data kept")
     ticks = sorted({-100 * k for k in frame[frame.keep < 1].keep})
     axes.set_xticks(ticks, [f"{-t:.0f} %" for t in ticks])
     unit_on_top(axes, "%")
-    _labels(axes, left, ends, subject="EL2N")
+    _labels(axes, last, ends, subject="EL2N")
     _room(axes)
     table = frame.groupby(["score", "keep"], as_index=False)[["accuracy", "smallest_class"]].mean()
     means = {
@@ -131,7 +129,7 @@ def budgets(trials: Trials) -> Drawing:
         ends[name] = float(data[:, -1].mean())
         means |= {(score, t): float(v) for t, v in zip(times, data.mean(0), strict=True)}
     axes.set_title("Test accuracy by training length")
-    axes.set_xlabel("steps, as multiples of the budget of the other figures")
+    axes.set_xlabel("steps, in multiples of the usual budget")
     every = sorted(set(frame.times))
     axes.set_xticks(every, [f"{t} ×" for t in every])
     unit_on_top(axes, "%")
@@ -169,7 +167,7 @@ def windows(trials: Trials) -> Drawing:
             ends[name] = float(own.mean())
     axes.set_title("Test accuracy by window of the ranking")
     axes.set_xlabel("share of lower scores left out; 60 % keeps the highest")
-    axes.set_xticks(x, [f"{v:.0f} %" for v in x])
+    axes.set_xticks(x, [f"{v:.0f}" for v in x[:-1]] + [f"{x[-1]:.0f} %"])
     unit_on_top(axes, "%")
     _labels(axes, x[-1], ends, subject="40 % by EL2N")
     _room(axes, 0.5)
@@ -241,7 +239,7 @@ def barriers(trials: Trials) -> Drawing:
     caption = (
         "Two runs from the same initial weights with different batches have an error barrier of "
         f"{first['highest']:.1f} points on the highest scores and {first['lowest']:.1f} on the lowest. Barrier on the "
-        "line between two runs that part at the given epoch, for the sixth of the training data with highest, random and "
+        "line between two runs that part at that epoch, for the sixth of the training data with highest, random and "
         "lowest scores; means with 95 % bands over seeds."
     )
     return _curves(
@@ -270,6 +268,8 @@ def _curves(
         ends[words] = float((np.log10(np.maximum(data, 1e-12)) if log else data)[:, -1].mean())
     axes.set_title(title)
     axes.set_xlabel(label)
+    whole = [t for t in x if t == int(t)]
+    axes.set_xticks(whole[:: max(1, len(whole) // 6)])
     if log:
         ticks = list(range(int(np.floor(axes.get_ylim()[0])), int(np.ceil(axes.get_ylim()[1])) + 1))
         axes.set_yticks(ticks, [f"$10^{{{t}}}$" for t in ticks])

@@ -6,23 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from overparam.lab import Drawing, Progress, Seeds, Trials, experiment, figure, first_available, grid
-from overparam.methods.measures.example_scores import ScoreTable, select
+from overparam.methods.measures.example_scores import ScoreTable
 from overparam.papers.data_diet import drawing
 from overparam.papers.data_diet.dynamics import barriers, parents_at, subsets_by_score, velocities
-from overparam.papers.data_diet.setting import (
-    Task,
-    accuracy,
-    early_scores,
-    early_steps,
-    read_task,
-    recipe_for,
-    score_of,
-    train,
-)
+from overparam.papers.data_diet.noisy import with_wrong_labels
+from overparam.papers.data_diet.scores import early_scores, early_steps, score_of, subset_by
+from overparam.papers.data_diet.setting import accuracy, read_task, recipe_for, train
 from overparam.stats import spearman
 
 Row = dict[str, Any]
@@ -39,27 +30,18 @@ PAPER: Mapping[str, Any] = {
     "data": ["cifar10"], "size": [50_000], "model": ["resnet18"], "epochs": [200], "runs": [10]
 }  # fmt: skip
 NAMES: Mapping[str, Any] = {"data": first_available("cifar10"), "annotations": first_available("cifar10n")}
-HUMAN: Mapping[str, Any] = {**NAMES, "size": [10_000], "model": ["cnn"], "epochs": [4], "runs": [3]}
+HUMAN: Mapping[str, Any] = {**NAMES, "size": [10_000], "model": ["cnn"], "epochs": [3], "runs": [2]}
 _WINDOWS: Mapping[str, Any] = {"keep": [0.4], "offset": [0.0, 0.3, 0.5, 0.6], "score": ["el2n"]}
 _WHOLE: Mapping[str, Any] = {"keep": [1.0, 0.9], "offset": [0.0], "score": ["el2n"]}
 SCORES = ["el2n", "grand", "grand-init", "forget", "input-norm", "random"]
 FOREIGN = ["el2n:mlp-64", "el2n:mlp-512", "el2n:cnn", "el2n:rate-2"]
 BARRIER = 0.01
-
-
-def _prune(
-    name: str, task: Task, keep: float, seed: int, sabotage: bool, offset: float | None = None, **of: Any
-) -> NDArray[np.int64]:
-    if keep == 1.0:
-        return np.arange(len(task.y))
-    scores = score_of(name, task, seed, **of)
-    mode = "random" if name == "random" else "max" if offset is None else "offset"
-    return select(-scores if sabotage else scores, keep, mode=mode, offset=offset or 0.0, seed=seed)  # type: ignore[arg-type]
+FEW, LONG = Seeds(smoke=4, laptop=5, paper=4), 30 * 86_400.0  # a paper-scale trial takes days on one core
 
 
 @experiment(
     smoke=grid(**SMOKE), laptop=grid(**LAPTOP), paper=grid(**PAPER),
-    seeds=Seeds(smoke=4, laptop=5, paper=2), reads=("data",),
+    seeds=Seeds(smoke=4, laptop=5, paper=2), reads=("data",), time_limit=LONG,
 )  # fmt: skip
 def correlations(data: str, size: int, model: str, epochs: int, runs: int, seed: int) -> Row:
     """Rank correlations of the scores by the time at which they are taken, and their reliability."""
@@ -85,7 +67,7 @@ def correlations(data: str, size: int, model: str, epochs: int, runs: int, seed:
     laptop=grid(**LAPTOP, annotations=LAPTOP["data"], labels=["permuted"]) + grid(**HUMAN, labels=["worst"]),
     paper=grid(**PAPER, annotations=["cifar10"], labels=["permuted"])
     + grid(**{**PAPER, **NAMES}, labels=["aggre", "worst"]),
-    seeds=Seeds(smoke=4, laptop=4, paper=4), reads=("data", "annotations"), sabotage=NEGATED,
+    seeds=Seeds(smoke=4, laptop=4, paper=4), reads=("data", "annotations"), sabotage=NEGATED, time_limit=LONG,
 )  # fmt: skip
 def detection(
     data: str, annotations: str, size: int, model: str, epochs: int, runs: int, labels: str,
@@ -112,7 +94,7 @@ def detection(
     paper=grid(**PAPER, score=SCORES, keep=[0.7, 0.5, 0.3], times=[1])
     + grid(**PAPER, score=["all"], keep=[1.0], times=[1, 3])
     + grid(**PAPER, score=["el2n"], keep=[0.5], times=[3]),
-    seeds=Seeds(smoke=4, laptop=5, paper=4), batched=True, reads=("data",), sabotage=NEGATED,
+    seeds=FEW, batched=True, reads=("data",), sabotage=NEGATED, time_limit=LONG,
 )  # fmt: skip
 def pruning(
     data: str, size: int, model: str, epochs: int, runs: int, score: str, keep: float, times: int,
@@ -124,7 +106,7 @@ def pruning(
     subsets = []
     for done, seed in enumerate(seeds):
         progress.step(done, 2 * len(seeds), f"scores of seed {seed}")
-        subsets.append(_prune(score, task, keep, seed, sabotage, **of))
+        subsets.append(subset_by(score, task, keep, seed, sabotage, **of))
     progress.step(1, 2, f"training {len(seeds)} networks")
     nets = train(task, task.y, model, recipe_for(model, len(task.y), epochs * times), subsets, seeds)
     smallest = [100 * np.bincount(task.y[s], minlength=task.classes).min() / len(s) for s in subsets]
@@ -136,7 +118,7 @@ def pruning(
     smoke=grid(**SMOKE, arm=["all", "el2n", "random"]),
     laptop=grid(**LAPTOP, arm=["all", "el2n", "random"]),
     paper=grid(**PAPER, arm=["all", "el2n", "random"]),
-    seeds=Seeds(smoke=4, laptop=20, paper=10), batched=True, reads=("data",), sabotage=NEGATED,
+    seeds=Seeds(smoke=4, laptop=20, paper=10), batched=True, reads=("data",), sabotage=NEGATED, time_limit=LONG,
 )  # fmt: skip
 def half(
     data: str, size: int, model: str, epochs: int, runs: int, arm: str,
@@ -150,7 +132,7 @@ def half(
 @experiment(
     laptop=grid(**LAPTOP, source=[*FOREIGN, "random"]),
     paper=grid(**PAPER, source=["el2n:cnn", "el2n:rate-2", "random"]),
-    seeds=Seeds(laptop=5, paper=4), batched=True, reads=("data",), sabotage=NEGATED,
+    seeds=Seeds(laptop=5, paper=4), batched=True, reads=("data",), sabotage=NEGATED, time_limit=LONG,
 )  # fmt: skip
 def transfer(
     data: str, size: int, model: str, epochs: int, runs: int, source: str,
@@ -160,38 +142,22 @@ def transfer(
     return pruning(data, size, model, epochs, runs, source, 0.5, 1, seeds, progress, sabotage)
 
 
-def _noisy(
-    data: str, size: int, model: str, epochs: int, runs: int, labels: str, score: str, keep: float, offset: float,
-    seeds: Sequence[int], progress: Progress, sabotage: bool,
-) -> list[Row]:  # fmt: skip
-    """Score and train with wrong labels, test with right ones."""
-    of = {"data": data, "size": size, "model": model, "epochs": epochs, "runs": runs, "labels": labels}
-    tasks = [read_task(data, size, labels, seed) for seed in seeds]
-    subsets, wrong = [], []
-    for done, (task, seed) in enumerate(zip(tasks, seeds, strict=True)):
-        progress.step(done, 2 * len(seeds), f"scores of seed {seed}")
-        subsets.append(_prune(score, task, keep, seed, sabotage, offset=offset, **of))
-        wrong.append(100 * float((task.y != task.truth).numpy()[subsets[-1]].mean()))
-    progress.step(1, 2, f"training {len(seeds)} networks")
-    y = torch.stack([task.y for task in tasks])
-    nets = train(tasks[0], y, model, recipe_for(model, y.shape[1], epochs), subsets, seeds)
-    return [{"accuracy": a, "wrong_share": w} for a, w in zip(accuracy(nets, tasks[0], model), wrong, strict=True)]
-
-
 @experiment(
     smoke=grid(**SMOKE, score=["el2n"], keep=[0.4], offset=[0.5, 0.6]) + grid(**SMOKE, **_WHOLE),
     laptop=grid(**LAPTOP, **_WINDOWS)
     + grid(**LAPTOP, **_WHOLE)
     + grid(**LAPTOP, score=["random"], keep=[0.4], offset=[0.0]),
     paper=grid(**PAPER, **_WINDOWS) + grid(**PAPER, **_WHOLE),
-    seeds=Seeds(smoke=4, laptop=5, paper=4), batched=True, reads=("data",), sabotage=NEGATED,
+    seeds=FEW, batched=True, reads=("data",), sabotage=NEGATED, time_limit=LONG,
 )  # fmt: skip
 def wrong_labels(
     data: str, size: int, model: str, epochs: int, runs: int, score: str, keep: float, offset: float,
     seeds: Sequence[int], progress: Progress, sabotage: bool = False,
 ) -> list[Row]:  # fmt: skip
     """Shuffle a tenth of the labels and train on a window of the ranking by EL2N."""
-    return _noisy(data, size, model, epochs, runs, "permuted", score, keep, offset, seeds, progress, sabotage)
+    return with_wrong_labels(
+        data, size, model, epochs, runs, "permuted", score, keep, offset, seeds, progress, sabotage
+    )
 
 
 @experiment(
@@ -199,21 +165,21 @@ def wrong_labels(
     + grid(**HUMAN, labels=["worst"], **_WHOLE),
     paper=grid(**{**PAPER, **NAMES}, labels=["aggre", "worst"], **_WINDOWS)
     + grid(**{**PAPER, **NAMES}, labels=["aggre", "worst"], **_WHOLE),
-    seeds=Seeds(laptop=4, paper=4), batched=True, reads=("data", "annotations"), sabotage=NEGATED,
+    seeds=Seeds(laptop=4, paper=4), batched=True, reads=("data", "annotations"), sabotage=NEGATED, time_limit=LONG,
 )  # fmt: skip
 def human_labels(
     data: str, annotations: str, size: int, model: str, epochs: int, runs: int, labels: str,
     score: str, keep: float, offset: float, seeds: Sequence[int], progress: Progress, sabotage: bool = False,
 ) -> list[Row]:  # fmt: skip
     """Take the labels of human annotators and train on a window of the ranking by EL2N."""
-    return _noisy(data, size, model, epochs, runs, labels, score, keep, offset, seeds, progress, sabotage)
+    return with_wrong_labels(data, size, model, epochs, runs, labels, score, keep, offset, seeds, progress, sabotage)
 
 
 @experiment(
     smoke=grid(**SMOKE, whole=[3], examples=[20]),
     laptop=grid(**LAPTOP, whole=[5], examples=[50]),
     paper=grid(**PAPER, whole=[200], examples=[50]),
-    seeds=Seeds(smoke=4, laptop=5, paper=4), reads=("data",), sabotage=NEGATED,
+    seeds=Seeds(smoke=4, laptop=5, paper=4), reads=("data",), sabotage=NEGATED, time_limit=LONG,
 )  # fmt: skip
 def dynamics(
     data: str, size: int, model: str, epochs: int, runs: int, whole: int, examples: int,

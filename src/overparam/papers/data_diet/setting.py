@@ -1,11 +1,10 @@
-"""What all experiments of the paper share: the task, the networks, the scores and the final training."""
+"""What all experiments of the paper share: the task, the networks and their training."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +15,6 @@ from overparam.data import load
 from overparam.data.cifar10n import load_cifar10n
 from overparam.data.noise import permute_labels
 from overparam.errors import BadInput
-from overparam.lab import artefact
-from overparam.methods.measures.example_scores import ForgettingTracker, score_ensemble
 from overparam.methods.training.crop_flip import crop_and_flip
 from overparam.methods.training.fixed_steps import Recipe, batch_order, logits_of, train_fixed_steps
 from overparam.models.cnn import cnn
@@ -26,9 +23,6 @@ from overparam.models.resnet import resnet18
 
 SCORING, FINAL, ORDER, CROPS, CHILD = range(1, 6)  # roles that never share random numbers
 WRONG = 0.1
-FORGET_RUNS = 2
-EARLY = {"resnet18": (0.0, 1.0, 5.0, 10.0, 20.0)}  # epochs at which scores are taken; the last is the one that prunes
-SOONER = (0.0, 0.2, 1.0, 2.0)  # for the small networks, which learn faster
 
 
 @dataclass(frozen=True)
@@ -156,75 +150,3 @@ def accuracy(nets: Sequence[nn.Module], task: Task, model: str) -> list[float]:
     """Test accuracy of each network in per cent."""
     x = on_device(task.test_x, model)
     return [float((logits_of(net, x).argmax(1).cpu() == task.test_y).float().mean()) * 100 for net in nets]
-
-
-def early_steps(model: str, n: int) -> tuple[int, ...]:
-    """Numbers of updates at which scores are taken."""
-    recipe = recipe_for(model, n, 1.0)
-    return tuple(round(e * recipe.steps) for e in EARLY.get(model, SOONER))
-
-
-@artefact(reads=("data",))
-def early_scores(
-    data: str,
-    size: int,
-    model: str,
-    epochs: int,
-    runs: int,
-    seed: int,
-    labels: str = "clean",
-    rate: float = 1.0,
-) -> dict[str, NDArray[np.float64]]:
-    """EL2N and, but for the small convolutional network, GraNd of every example: (times, runs, n)."""
-    task = read_task(data, size, labels, seed)
-    recipe, steps = recipe_for(model, len(task.y), epochs, rate), early_steps(model, len(task.y))
-    every = np.arange(len(task.y))
-    x = on_device(task.x, model)
-    y, augment = task.y.to(x.device), crops_for(model, SCORING, seed)
-
-    def snapshots(nets: Sequence[nn.Module], at_steps: Sequence[int]) -> list[tuple[int, list[nn.Module]]]:
-        orders = orders_for([every] * runs, recipe, [draw(ORDER, SCORING, seed, r) for r in range(runs)], at_steps[-1])
-        kept = train_fixed_steps(
-            nets, x, y, orders=orders, recipe=recipe, at_steps=at_steps, stop=at_steps[-1], augment=augment
-        )
-        return [(step, [net.to(x.device) for net in kept[step]]) for step in at_steps]
-
-    scores = ("el2n",) if model == "cnn" else ("el2n", "grand")  # GraNd of convolutions costs most and nobody reads it
-    make = lambda r: build(model, task, draw(SCORING, seed, r))  # noqa: E731
-    return dict(score_ensemble(make, snapshots, (x, y), scores=scores, at_steps=steps, runs=runs).values)
-
-
-@artefact(reads=("data",))
-def forget_scores(data: str, size: int, model: str, epochs: int, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Forgetting events of every training example, averaged over two whole trainings: (n,)."""
-    task = read_task(data, size)
-    recipe = recipe_for(model, len(task.y), epochs)
-    trackers = [ForgettingTracker(len(task.y)) for _ in range(FORGET_RUNS)]
-
-    def observe(_step: int, rows: Tensor, logits: Tensor) -> None:
-        for tracker, indices, answer in zip(trackers, rows.cpu(), logits.argmax(2).cpu(), strict=True):
-            tracker.update(indices, answer == task.y[indices])
-
-    nets = [build(model, task, draw(SCORING, seed, 1000 + r)) for r in range(FORGET_RUNS)]
-    streams = [draw(ORDER, SCORING, seed, 1000 + r) for r in range(FORGET_RUNS)]
-    orders = orders_for([np.arange(len(task.y))] * FORGET_RUNS, recipe, streams)
-    x, augment = on_device(task.x, model), crops_for(model, SCORING, seed, 1000)
-    train_fixed_steps(nets, x, task.y.to(x.device), orders=orders, recipe=recipe, augment=augment, observe=observe)
-    return {"forget": ForgettingTracker.merge(trackers)}
-
-
-def score_of(name: str, task: Task, seed: int, **of: Any) -> NDArray[np.float64]:
-    """Return a score by name: (n,). `el2n:mlp-64` comes from that network, `el2n:rate-2` from twice the rate."""
-    kind, _, source = name.partition(":")
-    if kind == "random":
-        return np.zeros(len(task.y))
-    if kind == "input-norm":
-        return np.asarray(task.x.double().flatten(1).norm(dim=1).numpy())
-    if kind == "forget":
-        return forget_scores(**{k: of[k] for k in ("data", "size", "model", "epochs")}, seed=seed)["forget"]
-    if source.startswith("rate-"):
-        of = {**of, "rate": float(source.removeprefix("rate-")), "runs": 3}
-    elif source:
-        of = {**of, "model": source, "runs": 3}
-    table = early_scores(**of, seed=seed)["grand" if kind.startswith("grand") else "el2n"]
-    return np.asarray(table[0 if kind == "grand-init" else -1].mean(0))

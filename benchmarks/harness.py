@@ -1,0 +1,79 @@
+"""Times two implementations alternately in one process, and single figures against their targets."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of the table.
+
+    Attributes:
+        name: What was measured.
+        value: The figure, in words.
+        against: The peer with its time, or empty.
+        ratio: Peer's time over ours with the range of the middle nine tenths of pairs, or empty.
+        target: What was aimed at, in words.
+        met: Whether it was reached; None without a target.
+    """
+
+    name: str
+    value: str
+    against: str
+    ratio: str
+    target: str
+    met: bool | None
+
+    def __str__(self) -> str:
+        met = {True: "met", False: "missed", None: ""}[self.met]
+        return "  ".join(word for word in (self.name, self.value, self.against, self.ratio, self.target, met) if word)
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def compare(
+    name: str,
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    *,
+    peer_name: str,
+    repeats: int = 7,
+    target: float | None = None,
+) -> Result:
+    """Time ours and a peer in turn, after one warm-up of each; the ratio is taken pair by pair."""
+    ours()
+    peer()
+    pairs = [(_seconds(ours), _seconds(peer)) for _ in range(repeats)]
+    ratios = sorted(b / a for a, b in pairs)
+    ratio = statistics.median(ratios)
+    cut = len(ratios) // 20
+    result = Result(
+        name,
+        f"ours {_time(statistics.median(a for a, _ in pairs))}",
+        f"{peer_name} {_time(statistics.median(b for _, b in pairs))}",
+        f"{ratio:.3g}x [{ratios[cut]:.3g}, {ratios[-1 - cut]:.3g}]",
+        "" if target is None else f"at least {target:g}x",
+        None if target is None else ratio >= target,
+    )
+    print(result, flush=True)
+    return result
+
+
+def figure(name: str, value: float, unit: str, *, at_most: float | None = None) -> Result:
+    """Record a single figure against its target."""
+    target = "" if at_most is None else f"at most {at_most:g} {unit}"
+    result = Result(name, f"{value:.3g} {unit}", "", "", target, None if at_most is None else value <= at_most)
+    print(result, flush=True)
+    return result
