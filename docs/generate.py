@@ -88,7 +88,8 @@ def paper_pages() -> str:
             continue
         state = f"`overparam run {p.slug}`" if entry.runnable else "Not runnable yet."
         parts.append(
-            f"\n## {p.title}\n\n[arXiv {p.arxiv}](https://arxiv.org/abs/{p.arxiv}) · {p.published:%-d %B %Y} · {', '.join(p.topics)}\n\n"
+            f"\n## {p.title}\n\n[arXiv {p.arxiv}](https://arxiv.org/abs/{p.arxiv}) · {p.published:%-d %B %Y} · "
+            f"{', '.join(p.topics)}\n\n"
             f"{p.summary}\n\n{state}\n"
         )
         parts += [

@@ -47,7 +47,10 @@ from overparam.lab import Drawing, Seeds, Trials, experiment, figure, grid
 
 
 @experiment(
-    smoke=grid(size=[100]), laptop=grid(size=[1_000]), seeds=Seeds(smoke=4, laptop=10), sabotage="the sign of the gain is flipped"
+    smoke=grid(size=[100]),
+    laptop=grid(size=[1_000]),
+    seeds=Seeds(smoke=4, laptop=10),
+    sabotage="the sign of the gain is flipped",
 )
 def first(size: int, seed: int, sabotage: bool = False) -> dict[str, float]:
     """Replace this by one trial of the method."""

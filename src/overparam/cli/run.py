@@ -13,7 +13,7 @@ import typer
 from overparam.errors import BadInput, OverparamError
 
 if TYPE_CHECKING:
-    from overparam.cli.screen import Meter
+    from overparam.cli.meter import Meter
     from overparam.lab.planner import Spec
     from overparam.lab.registry import Entry
     from overparam.ledger import Ledger
@@ -134,22 +134,24 @@ class _Display:
             resumed: Whether an interrupted run goes on.
         """
         from overparam.cli import screen
+        from overparam.cli.meter import Meter
+        from overparam.lab.wording import count
 
         paper = self._spec.entry.paper
         trials = sum(c["planned"] for c in counts.values())
         claims = len(self._spec.judged())
-        words = f"{paper.slug} at {self._spec.scale} scale · {claims} claims, {trials:,} trials"
+        words = f"{paper.slug} at {self._spec.scale} scale · {count(claims, 'claim')}, {count(trials, 'trial')}"
         words += f", {sum(c['done'] for c in counts.values()):,} done before" if resumed else ""
-        self._meter = screen.Meter(
+        self._meter = Meter(
             words,
             f"{paper.title} · arXiv {paper.arxiv}",
             {n: c["planned"] for n, c in counts.items()},
             screen.console(stderr=True),
         )
         self._meter.__enter__()
-        for name, count in counts.items():
-            if count["done"]:
-                self._meter.done(name, count["done"], cached=True)
+        for name, found in counts.items():
+            if found["done"]:
+                self._meter.done(name, found["done"], cached=True)
 
     def done(self, experiment: str, n: int) -> None:
         """Advance a bar.

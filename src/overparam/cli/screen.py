@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -158,58 +155,62 @@ def run_summary(entry: Entry, document: Mapping[str, Any]) -> RenderableType:
         A renderable.
     """
     lines: list[RenderableType] = [Text()]
-    proxies = [v for v in document["verdicts"] if v["proxy"]]
-    if proxies:
-        departs = list(dict.fromkeys(text for v in proxies for text in v["departs"]))
-        everything = len(proxies) == len(document["verdicts"])
-        who = (
-            (f"{'All' if len(proxies) > 1 else 'The'} {spelled(len(proxies)) if len(proxies) > 1 else ''}".strip())
-            if everything
-            else joined([v["claim"] for v in proxies])
+    lines += [Text(text) for text in _proxy_words(document)]
+    lines += [
+        Text(f"{v['claim']}: {v['sentence']}")
+        for v in document["verdicts"]
+        if v["status"] not in ("reproduced", "partly")
+    ]
+    lines += [Text(f"{v['claim']}: {v['sentence']}") for v in document["verdicts"] if v["status"] == "partly"]
+    lines += [Text(f"{c['claim']}: {c['reason'].rstrip('.')}.", style=DIM) for c in document["not_judged"]]
+    lines += [Text(text, style=COLOURS["failed"]) for text in _failure_words(document)]
+    return Group(*lines, Text(), _facts(entry.paper.slug, document))
+
+
+def _proxy_words(document: Mapping[str, Any]) -> list[str]:
+    """Name the proxies and at most two departures; the report has all of them."""
+    verdicts = document["verdicts"]
+    proxies = [v for v in verdicts if v["proxy"]]
+    if not proxies:
+        return []
+    departs = list(dict.fromkeys(text for v in proxies for text in v["departs"]))
+    more = f"; {spelled(len(departs) - 2)} more in the report" if len(departs) > 2 else ""
+    if len(proxies) == len(verdicts) > 1:
+        who = f"All {spelled(len(proxies))} are proxy verdicts"
+    else:
+        who = joined([v["claim"] for v in proxies]) + (
+            " are proxy verdicts" if len(proxies) > 1 else " is a proxy verdict"
         )
-        verb = "are proxy verdicts" if len(proxies) > 1 else "is a proxy verdict"
-        shown = "; ".join(departs[:3]) + (f"; and {spelled(len(departs) - 3)} more" if len(departs) > 3 else "")
-        who = who if not everything or len(proxies) > 1 else "The verdict"
-        lines.append(Text(f"{who} {verb}: {shown}."))
-    for verdict in document["verdicts"]:
-        if verdict["status"] != "reproduced":
-            lines.append(Text(f"{verdict['claim']}: {verdict['sentence']}"))
-    for claim in document["not_judged"]:
-        lines.append(Text(f"{claim['claim']}: {claim['reason'].rstrip('.')}.", style=DIM))
-    trials, cost = document["trials"], document["cost"]
+    return [f"{who}: {'; '.join(departs[:2])}{more}."]
+
+
+def _failure_words(document: Mapping[str, Any]) -> list[str]:
+    """Say what failed, alike failures once, and what is kept."""
+    trials = document["trials"]
     distinct = {(f["experiment"], f["outcome"], f["message"]): f for f in reversed(document["failures"])}
+    words = []
     for failure in list(reversed(distinct.values()))[:5]:
         setting = ", ".join([*(f"{k} {v}" for k, v in failure["params"].items()), f"seed {failure['seed']}"])
-        lines.append(
-            Text(
-                f"{'[!]' if plain() else '▲'} {failure['experiment']} ({setting}) {failure['outcome']}: {failure['message']}",
-                style=COLOURS["failed"],
-            )
-        )
+        sign = "[!]" if plain() else "▲"
+        words.append(f"{sign} {failure['experiment']} ({setting}) {failure['outcome']}: {failure['message']}")
     if document["state"] == "failed":
-        lines.append(
-            Text(
-                f"{count(trials['failed'], 'trial')} of {trials['planned']:,} failed. The other {trials['done']:,} are kept."
-            )
-        )
+        kept = f"The other {trials['done']:,} {'is' if trials['done'] == 1 else 'are'} kept."
+        words.append(f"{count(trials['failed'], 'trial')} of {trials['planned']:,} failed. {kept}")
     elif document["state"] in ("cancelled", "interrupted"):
-        lines.append(
-            Text(
-                f"Stopped after {trials['done']:,} of {count(trials['planned'], 'trial')}; the same command goes on from here."
-            )
-        )
+        done = f"Stopped after {trials['done']:,} of {count(trials['planned'], 'trial')}"
+        words.append(f"{done}; the same command goes on from here.")
+    return words
+
+
+def _facts(slug: str, document: Mapping[str, Any]) -> RenderableType:
+    cost = document["cost"]
+    new = cost["new_trials"]
+    fresh = f"{count(new, 'trial')} {'was' if new == 1 else 'were'} new" if new else "nothing was new"
+    spent = f"{duration(cost['cpu_seconds'])} CPU, {duration(cost['wall_seconds'])} wall"
     facts = Table.grid(padding=(0, 2, 0, 0))
-    fresh = (
-        "nothing was new"
-        if not cost["new_trials"]
-        else f"{count(cost['new_trials'], 'trial')} {'was' if cost['new_trials'] == 1 else 'were'} new"
-    )
-    facts.add_row(
-        Text("Cost", style=DIM),
-        f"{duration(cost['cpu_seconds'])} CPU, {duration(cost['wall_seconds'])} wall, {megabytes(cost['peak_megabytes'])} peak; {fresh}",
-    )
-    facts.add_row(Text("Report", style=DIM), f"overparam report {entry.paper.slug} --scale {document['scale']}")
-    return Group(*lines, Text(), facts)
+    facts.add_row(Text("Cost", style=DIM), f"{spent}, {megabytes(cost['peak_megabytes'])} peak; {fresh}")
+    facts.add_row(Text("Report", style=DIM), f"overparam report {slug} --scale {document['scale']}")
+    return facts
 
 
 def board(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -300,131 +301,17 @@ def paper_page(entry: Entry, document: Mapping[str, Any] | None) -> RenderableTy
             )
             head.append("  proxy" if verdict["proxy"] else "", style=DIM)
         else:
-            head.append(
-                f"{mark('untestable' if claim.untestable else None)} {'Not testable' if claim.untestable else 'Not run'}",
-                style=DIM,
-            )
-        lines += [head, Text(claim.statement)]
-        lines.append(
-            Text(
-                verdict["sentence"]
-                if verdict
-                else claim.untestable or f"Rule: {claim.rule.text if claim.rule else ''}",
-                style=DIM,
-            )
-        )
+            words = "Not testable" if claim.untestable else "Not run"
+            head.append(f"{mark('untestable' if claim.untestable else None)} {words}", style=DIM)
+        rule = f"Rule: {claim.rule.text}" if claim.rule else claim.untestable
+        lines += [head, Text(claim.statement), Text(verdict["sentence"] if verdict else rule, style=DIM)]
     if not entry.claims:
         lines.append(Text("\nNot runnable yet: none of its claims has a rule.", style=DIM))
     if document:
-        run = f"Run {document['run']} at {document['scale']} scale: {document['state']}, {document['trials']['done']} of {count(document['trials']['planned'], 'trial')}"
-        lines.append(Text(f"\n{run}", style=DIM))
+        done = f"{document['trials']['done']:,} of {count(document['trials']['planned'], 'trial')}"
+        lines.append(
+            Text(f"\nRun {document['run']} at {document['scale']} scale: {document['state']}, {done}", style=DIM)
+        )
     elif entry.runnable:
         lines.append(Text(f"\nNot run yet: overparam run {paper.slug}", style=DIM))
     return Group(*lines)
-
-
-class Meter:
-    """Progress on stderr: a line an experiment, cleared at the end; plain lines where it is no terminal.
-
-    Args:
-        title: First line.
-        subtitle: Second line.
-        experiments: Name to number of trials.
-        console: Where to draw.
-    """
-
-    WIDE = 24
-    SILENT_SECONDS = 10.0
-
-    def __init__(self, title: str, subtitle: str, experiments: Mapping[str, int], console: Console) -> None:
-        self._title, self._subtitle, self._totals, self._console = title, subtitle, dict(experiments), console
-        self._done = dict.fromkeys(experiments, 0)
-        self._cached = dict.fromkeys(experiments, 0)
-        self._notes = dict.fromkeys(experiments, "")
-        self._left: float | None = None
-        self._said = time.monotonic()
-        self._live = (
-            Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
-            if console.is_terminal
-            else None
-        )
-
-    def __enter__(self) -> Meter:
-        if self._live:
-            self._live.start()
-        else:
-            self._console.print(self._title)
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
-
-    def done(self, experiment: str, n: int, *, cached: bool = False) -> None:
-        """Count trials that ended.
-
-        Args:
-            experiment: Which.
-            n: How many.
-            cached: Whether they were known before.
-        """
-        self._done[experiment] += n
-        self._cached[experiment] += n if cached else 0
-        self._tell()
-
-    def note(self, experiment: str, text: str) -> None:
-        """Say what runs now.
-
-        Args:
-            experiment: Which.
-            text: What.
-        """
-        self._notes[experiment] = text
-        self._tell()
-
-    def left(self, seconds: float) -> None:
-        """Say how long it will take.
-
-        Args:
-            seconds: Estimate.
-        """
-        self._left = seconds
-
-    def _tell(self) -> None:
-        if self._live or time.monotonic() - self._said < self.SILENT_SECONDS:
-            return
-        self._said = time.monotonic()
-        left = f", about {duration(self._left)} left" if self._left else ""
-        self._console.print(f"  {sum(self._done.values()):,} of {sum(self._totals.values()):,} trials done{left}")
-
-    def _render(self) -> RenderableType:
-        table = Table.grid(padding=(0, 2, 0, 0))
-        for name, total in self._totals.items():
-            done = self._done[name]
-            full = self.WIDE * done // max(1, total)
-            signs = ("=", ".") if plain() else ("━", "─")
-            colour = COLOURS["reproduced"] if done == total else COLOURS["running"]
-            line = Text(f"{signs[0] * full}", style=colour) + Text(signs[1] * (self.WIDE - full), style=DIM)
-            words = (
-                ["cached"]
-                if done == total and self._cached[name] == total
-                else []
-                if done == total
-                else [self._notes[name]]
-            )
-            table.add_row(
-                f"  {name.replace('_', ' ')}",
-                line,
-                Text(f"{done}/{total}", justify="right"),
-                Text(" · ".join(w for w in words if w), style=DIM, no_wrap=True, overflow="ellipsis"),
-            )
-        left = f" · about {duration(self._left)} to go" if self._left else ""
-        return Group(
-            Text(self._title, style="bold"),
-            Text(self._subtitle + left, style=DIM, no_wrap=True, overflow="ellipsis"),
-            Text(),
-            table,
-            Text("  Ctrl-C stops cleanly; the same command goes on from here.", style=DIM),
-        )

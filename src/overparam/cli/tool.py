@@ -160,7 +160,8 @@ def _print(document: dict[str, Any]) -> None:
             )
     console.print(
         Text(
-            f"{number(document['parameters'])} parameters, {number(document['tokens'])} tokens, sequences of {document['seq_len']:,}\n"
+            f"{number(document['parameters'])} parameters, {number(document['tokens'])} tokens, "
+            f"sequences of {document['seq_len']:,}\n"
         )
     )
     console.print(table)

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _URL = "https://raw.githubusercontent.com/step-law/steplaw/main/data"
+FITS = "1004_fitted_lr_bs_scaling_model_parameters.csv"
 _SUMS = {
     "dense_lr_bs_loss.csv": "9e46181076c04d450294d75dfe6f72adc416e231e154a07b337e378f9410002c",
     "moe_lr_bs_loss.csv": "653d585244a7b227423007e8b796bc16d76f6d24eb87b1919b8f048a91897b92",
-    "1004_fitted_lr_bs_scaling_model_parameters.csv": "2252afbba5530e6ba6167e8101bd2b9082a018a58cb5922cc8672891a7f4336c",
+    FITS: "2252afbba5530e6ba6167e8101bd2b9082a018a58cb5922cc8672891a7f4336c",
 }
 SOURCES = tuple(Source("step-law", name, (total,), f"{_URL}/{name}") for name, total in _SUMS.items())
 
@@ -25,7 +26,7 @@ def load_dense() -> pd.DataFrame:
     """Read the 1,911 dense runs.
 
     Returns:
-        Columns h, ffnh, numh, numl, lr, bs (sequences of 2,048 tokens), ti (steps), loss (last), `smooth loss`,
+        Columns h, ffnh, numh, numl, lr, bs (sequences of 2,048 tokens), ti (steps), loss, `smooth loss`,
         D (tokens), N (parameters without vocabulary), as float64; exp_name as text.
     """
     return _numeric(SOURCES[0])

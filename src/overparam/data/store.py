@@ -134,6 +134,8 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=256)
 def _sum(path: Path, _mtime: int, _size: int) -> str:
-    opened = gzip.open(path) if path.suffix == ".gz" and not path.name.endswith(".tar.gz") else path.open("rb")
-    with opened as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    if path.suffix == ".gz" and not path.name.endswith(".tar.gz"):
+        with gzip.open(path) as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -76,7 +76,8 @@ def style() -> Iterator[None]:
     import matplotlib as mpl
     from cycler import cycler
 
-    with mpl.rc_context({**_RC, "axes.prop_cycle": cycler(color=PLOT_COLOURS)}):
+    settings: Any = {**_RC, "axes.prop_cycle": cycler(color=PLOT_COLOURS)}
+    with mpl.rc_context(settings):
         yield
 
 

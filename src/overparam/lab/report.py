@@ -133,7 +133,7 @@ def _notices(document: Mapping[str, Any]) -> Iterable[str]:
     done = document["trials"]["done"]
     state = {
         "running": f"This run is not finished. {count(done, 'trial')} are done and kept.",
-        "interrupted": f"The process of this run is gone. {count(done, 'trial')} are kept; “{again}” goes on from there.",
+        "interrupted": f"Its process is gone. {count(done, 'trial')} are kept; “{again}” goes on from there.",
         "cancelled": f"This run was stopped. {count(done, 'trial')} are kept; “{again}” goes on from there.",
         "failed": f"{count(document['trials']['failed'], 'trial')} of {document['trials']['planned']} failed. "
         f"The other {done} are kept; claims that need the failed ones are inconclusive.",

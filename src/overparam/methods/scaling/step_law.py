@@ -114,7 +114,7 @@ class Law:
 def _positive(name: str, value: ArrayLike) -> Array:
     x = np.asarray(value, dtype=np.float64)
     if not (np.isfinite(x) & (x > 0)).all():
-        raise BadInput(f"{name}={value} is not positive and finite; give positive numbers")
+        raise BadInput(f"{name}={value!r} is not positive and finite; give positive numbers")
     return x
 
 
@@ -279,9 +279,8 @@ class StepLaw:
         random_state: int = 0,
     ) -> None:
         if bootstrap not in ("rows", "groups") or not tolerance > 0 or n_bootstrap < 0:
-            raise BadInput(
-                f"bootstrap={bootstrap!r}, tolerance={tolerance}, n_bootstrap={n_bootstrap}: give rows or groups, a positive tolerance, a count >= 0"
-            )
+            given = f"bootstrap={bootstrap!r}, tolerance={tolerance}, n_bootstrap={n_bootstrap}"
+            raise BadInput(f"{given}: give rows or groups, a positive tolerance and a count >= 0")
         self.tolerance, self.batch_uses_n, self.seq_len = tolerance, batch_uses_n, seq_len
         self.n_bootstrap, self.bootstrap, self.random_state = n_bootstrap, bootstrap, random_state
 

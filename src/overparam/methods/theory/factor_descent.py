@@ -213,11 +213,13 @@ def _step(
     if symmetric:
         f = f - lr * ((residual + residual.transpose(0, 2, 1)) / 2 @ f)
         return f, f
-    df, dg = residual @ g, residual.transpose(0, 2, 1) @ f
+    df: Array = residual @ g
+    dg: Array = residual.transpose(0, 2, 1) @ f
     if method == "scaled":
         ridge = damping * np.eye(f.shape[2])
-        df = np.linalg.solve(g.transpose(0, 2, 1) @ g + ridge, df.transpose(0, 2, 1)).transpose(0, 2, 1)
-        dg = np.linalg.solve(f.transpose(0, 2, 1) @ f + ridge, dg.transpose(0, 2, 1)).transpose(0, 2, 1)
+        left, right = g.transpose(0, 2, 1) @ g + ridge, f.transpose(0, 2, 1) @ f + ridge
+        df = np.asarray(np.linalg.solve(left, df.transpose(0, 2, 1)).transpose(0, 2, 1), dtype=np.float64)
+        dg = np.asarray(np.linalg.solve(right, dg.transpose(0, 2, 1)).transpose(0, 2, 1), dtype=np.float64)
     elif method == "regularised":
         pull = _imbalance(f, g) / 2
         df, dg = df + f @ pull, dg - g @ pull

@@ -7,10 +7,9 @@ The descent that recovers them is in `factor_descent`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from overparam.errors import BadInput
 
@@ -135,7 +134,7 @@ def gaussian_sensing(
 
 
 def low_rank_target(
-    n1: int, n2: int, *, singular_values: Sequence[float], psd: bool, rng: int | np.random.Generator
+    n1: int, n2: int, *, singular_values: ArrayLike, psd: bool, rng: int | np.random.Generator
 ) -> Array:
     """Draw a matrix U diag(s) V' with orthonormal factors; V = U if `psd`.
 
@@ -160,8 +159,9 @@ def low_rank_target(
     s = np.asarray(singular_values, dtype=np.float64)
     if not 1 <= len(s) <= min(n1, n2) or (s <= 0).any() or (psd and n1 != n2):
         allowed = f"give 1 to {min(n1, n2)} positive values, and equal sides if psd"
-        raise BadInput(f"singular_values={tuple(singular_values)} with shape ({n1}, {n2}), psd={psd}: {allowed}")
+        raise BadInput(f"singular_values={s.tolist()} with shape ({n1}, {n2}), psd={psd}: {allowed}")
     generator = np.random.default_rng(rng)
     left = np.linalg.qr(generator.normal(size=(n1, len(s))))[0]
     right = left if psd else np.linalg.qr(generator.normal(size=(n2, len(s))))[0]
-    return (left * s) @ right.T
+    product: Array = (left * s) @ right.T
+    return product

@@ -76,7 +76,7 @@ CLAIMS = (
             _gap({"arm": "el2n"}, {"arm": "all"}, "EL2N half − all, improvement"),
         ),
         reported="half of CIFAR-10 pruned while slightly improving test accuracy",
-        note="At a short budget a part of any gain over the full data is faster fitting: the figure of accuracies also "
+        note="At a short budget a part of a gain over the full data may be faster fitting: a figure also "
         "shows training three times as long.",
     ),
     Claim(

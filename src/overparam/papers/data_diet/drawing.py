@@ -141,8 +141,8 @@ def budgets(trials: Trials) -> Drawing:
         if {("el2n", t), ("all", t)} <= set(means)
     ).replace("-", "−")
     caption = (
-        f"The half with the highest EL2N against all data: {gains or 'only one arm at this scale'}. What is "
-        "gained at a short budget is partly faster fitting. Lines: means with 95 % bands over seeds."
+        f"The half with the highest EL2N against all data: {gains or 'only one arm at this scale'}. A "
+        "gain that shrinks with more steps was faster fitting. Lines: means with 95 % bands over seeds."
     )
     return Drawing(fig, caption, table=frame.groupby(["score", "keep", "times"], as_index=False).accuracy.mean())
 
@@ -209,9 +209,9 @@ def agreement(trials: Trials) -> Drawing:
     _labels(axes, x[-1], ends, subject="EL2N: two halves")
     _room(axes, 0.6)
     caption = (
-        f"Before training GraNd is the norm of the input (correlation {table['grand_norm'][0]:.2f}) and EL2N is noise "
-        f"(halves of the networks agree at {table['el2n_halves'][0]:.2f}); after {steps[-1]} steps EL2N and GraNd rank "
-        f"alike ({table['el2n_grand'][-1]:.2f}) and the halves agree at {table['el2n_halves'][-1]:.2f}. Means of "
+        f"Before training GraNd correlates with the norm of the input at {table['grand_norm'][0]:.2f} and two halves "
+        f"of the networks agree on EL2N at {table['el2n_halves'][0]:.2f}; after {steps[-1]} steps EL2N and GraNd agree at "
+        f"{table['el2n_grand'][-1]:.2f} and the halves at {table['el2n_halves'][-1]:.2f}. Means of "
         "Spearman's correlation with 95 % bands over seeds."
     )
     return Drawing(fig, caption, table=pd.DataFrame(table))

@@ -14,9 +14,9 @@ PAPER = Paper(
     order=13,
     topics=("matrix recovery", "optimisation"),
     fidelity="reconstruction",
-    summary="A low-rank matrix is recovered by gradient descent on factors that are wider than need be. With a symmetric "
-    "factorisation the extra width makes convergence sublinear; with an asymmetric one it stays linear, at a rate set by "
-    "the scale of the start. Rebalancing the factors once removes that dependence.",
+    summary="A low-rank matrix is recovered by gradient descent on factors that are wider than need be. With a "
+    "symmetric factorisation the extra width makes convergence sublinear; with an asymmetric one it stays linear, at a "
+    "rate set by the scale of the start. Rebalancing the factors once removes that dependence.",
 )
 
 SMALL = Departure("20 x 20 matrices of rank 2, 3,000 steps; the paper shows 50 x 50 of rank 3", n=20)
@@ -171,8 +171,8 @@ CLAIMS = (
     ),
     Claim(
         "C6",
-        "All of this holds from near-isotropic measurements as well: slow if symmetric, linear if asymmetric, fast after "
-        "rebalancing.",
+        "All of this holds from near-isotropic measurements as well: slow if symmetric, linear if asymmetric, fast "
+        "after rebalancing.",
         source="theorems are stated under restricted isometry; figure 1",
         on="sensing",
         departs=(SENSING, TRIGGER, Departure("16 x 16 matrices from 400 measurements", n=16)),

@@ -19,7 +19,7 @@ CURVE = 120
 
 def _problem(n: int, rank: int, condition: float = 1.0) -> MatrixSensing:
     values = np.geomspace(1.0, 1.0 / condition, rank)
-    return MatrixSensing((n, n)).observe(low_rank_target(n, n, singular_values=values, psd=True, rng=1))
+    return MatrixSensing((n, n)).observe(low_rank_target(n, n, singular_values=values.tolist(), psd=True, rng=1))
 
 
 def _curve(path: Trajectory, s: int) -> dict[str, list[float]]:
@@ -102,9 +102,13 @@ def asymmetric(
     )
     common = {"log_alpha": math.log(alpha), "width": k}
     return [
-        {**common, "log10_error": math.log10(path.err2[s, -1]), "rebalanced_at": int(path.rebalance_step[s])}
-        | _linear(path, s)
-        | _curve(path, s)
+        {
+            **common,
+            "log10_error": math.log10(path.err2[s, -1]),
+            "rebalanced_at": int(path.rebalance_step[s]),
+            **_linear(path, s),
+            **_curve(path, s),
+        }
         for s in range(len(seeds))
     ]
 
@@ -119,9 +123,10 @@ def asymmetric(
 def balanced(n: int, rank: int, k: int, steps: int, seeds: Sequence[int]) -> list[dict[str, object]]:
     """Start F G' from F = G and compare with the symmetric descent from the same factors."""
     problem = _problem(n, rank)
-    common = {"lr": LR, "init_scale": 0.5, "steps": steps, "seeds": seeds}
-    one = factor_gd(problem, k, parametrization="symmetric", **common)
-    two = factor_gd(problem, k, parametrization="asymmetric", imbalance=0, **common)
+    one = factor_gd(problem, k, parametrization="symmetric", lr=LR, init_scale=0.5, steps=steps, seeds=seeds)
+    two = factor_gd(
+        problem, k, parametrization="asymmetric", imbalance=0, lr=LR, init_scale=0.5, steps=steps, seeds=seeds
+    )
     products = [path.factors[0] @ path.factors[1].transpose(0, 2, 1) for path in (one, two)]
     return [{"difference": float(np.abs(products[0][s] - products[1][s]).max())} for s in range(len(seeds))]
 
@@ -197,7 +202,7 @@ def symmetric_error(trials: Trials) -> Drawing:
     axes.set_xlim(1, last * 8)
     return Drawing(
         figure,
-        caption=f"Only the width {widths[0]}, which equals the rank, converges linearly; every wider one follows 1/steps². "
+        caption=f"Only the width {widths[0]}, which equals the rank, converges linearly; wider ones follow 1/steps². "
         f"Lines: geometric mean over {trials.frame['seed'].nunique()} seeds.",
     )
 

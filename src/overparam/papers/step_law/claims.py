@@ -1,6 +1,7 @@
 """Claims of arXiv 2503.04715: laws for the best learning rate and batch size, judged on the released measurements."""
 
 from datetime import date
+from typing import Any
 
 from overparam.lab import Above, AllOf, Below, Claim, Computed, Contrast, Estimated, Exact, Paper, Part, Region, Trials
 
@@ -15,11 +16,11 @@ PAPER = Paper(
     fidelity="official code",
     code="https://github.com/step-law/steplaw",
     summary="How should learning rate and batch size grow with a language model and its data? Thousands of pretraining "
-    "runs over grids of both give power laws: the rate falls with the number of parameters and rises with the number of "
+    "runs over grids of both give power laws: the rate falls with the number of parameters and rises with that of "
     "tokens, the batch grows with the tokens. The measurements are public, so the laws can be held against them here.",
 )
 
-PAIRS = {"across": "pair", "interval": "bca"}
+PAIRS: dict[str, Any] = {"across": "pair", "interval": "bca"}
 TEST_POINT = "the paper's own test point (1.07 billion parameters, 100 billion tokens) is not among the released runs"
 TOLERANCE = "0.25 % is the excess up to which the law's own fit counts a run as optimal"
 STEP = {"law": "step"}

@@ -106,7 +106,7 @@ def laws(pair: int, law: str, sabotage: bool = False) -> dict[str, float | None]
     }
     if found is None:
         return row
-    gaps = {how: geometry.loss_gap(runs, found.lr, found.batch_tokens, how=how) for how in ("nearest", "interpolate")}  # type: ignore[arg-type]
+    gaps = {how: geometry.loss_gap(runs, found.lr, found.batch_tokens, how=how) for how in ("nearest", "interpolate")}
     inside = math.isfinite(gaps["interpolate"])
     row |= {"lr": float(found.lr), "batch": float(found.batch_tokens), "nearest": 100 * gaps["nearest"]}
     return row | {"interpolated": 100 * gaps["interpolate"] if inside else None}
@@ -200,8 +200,8 @@ def gaps(trials: Trials) -> Drawing:
     )
     return Drawing(
         figure,
-        caption=f"Step Law stays {found['step'].estimate:.2f} % above the best run on average, the others several times as "
-        "far. By the nearest run of 17 grids; lines: 95 % BCa intervals over grids; “refitted”: on the other 16.",
+        caption=f"Step Law stays {found['step'].estimate:.2f} % above the best run on average, the others several "
+        "times as far. By the nearest run of 17 grids; lines: 95 % BCa intervals over grids; “refitted”: on the other 16.",
         table=table,
     )
 
@@ -232,8 +232,8 @@ def exponents(trials: Trials) -> Drawing:
     axes.set_ylim(-0.6, 3.6)
     return Drawing(
         figure,
-        caption=f"The batch does depend on N: exponent {row['batch_n']:.2f} where the law has 0. Dots and lines: estimate and "
-        "95 % interval over resampled sweeps; bars: the published exponent.".replace("-", "−"),
+        caption=f"The batch does depend on N: exponent {row['batch_n']:.2f} where the law has 0. Dots and lines: "
+        "estimate and 95 % interval over resampled sweeps; bars: the published exponent.".replace("-", "−"),
     )
 
 
@@ -267,6 +267,6 @@ def heat_map(trials: Trials) -> Drawing:
     axes.set_ylim(batch.min(), batch.max())
     return Drawing(
         figure,
-        caption=f"One basin with a flat bottom, {n / 1e6:,.0f} million parameters and {d / 1e9:,.0f} billion tokens; batch in tokens "
-        "upwards. Contours: excess over the best of the grid; stars: predictions.",
+        caption=f"One basin with a flat bottom, {n / 1e6:,.0f} million parameters and {d / 1e9:,.0f} billion tokens; "
+        "batch in tokens upwards. Contours: excess over the best of the grid; stars: predictions.",
     )
