@@ -156,12 +156,7 @@ def run_summary(entry: Entry, document: Mapping[str, Any]) -> RenderableType:
     """
     lines: list[RenderableType] = [Text()]
     lines += [Text(text) for text in _proxy_words(document)]
-    lines += [
-        Text(f"{v['claim']}: {v['sentence']}")
-        for v in document["verdicts"]
-        if v["status"] not in ("reproduced", "partly")
-    ]
-    lines += [Text(f"{v['claim']}: {v['sentence']}") for v in document["verdicts"] if v["status"] == "partly"]
+    lines += [Text(f"{v['claim']}: {v['sentence']}") for v in document["verdicts"] if v["status"] != "reproduced"]
     lines += [Text(f"{c['claim']}: {c['reason'].rstrip('.')}.", style=DIM) for c in document["not_judged"]]
     lines += [Text(text, style=COLOURS["failed"]) for text in _failure_words(document)]
     return Group(*lines, Text(), _facts(entry.paper.slug, document))
@@ -245,7 +240,7 @@ def board(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
         (None, "not run"),
     ):
         key.append(mark(status), style=COLOURS.get(status or "", DIM))
-        key.append(f" {word}   ")
+        key.append(f" {word}" + ("\n" if status == "inconclusive" else "   "))
     return Group(table, Text(), key)
 
 
@@ -270,6 +265,8 @@ def paper_list(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
             if not any(c["status"] for c in tested):
                 states = Text(f"{count(len(tested), 'claim')}, not run", style=DIM)
         table.add_row(Text(row["paper"], style="bold"), states, row["title"])
+    for column in table.columns[:2]:  # only the title gives way in a narrow terminal
+        column.min_width = max((len(str(cell)) for cell in column.cells), default=0)
     return table
 
 

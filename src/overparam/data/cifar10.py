@@ -24,7 +24,7 @@ from overparam.settings import cache_folder
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _ARCHIVE = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 _PARQUET = tuple(
-    Source("cifar10", f"{split}.parquet", (total,), _ARCHIVE)
+    Source("cifar10", f"{split}.parquet", (total,), _ARCHIVE, fetch=False)
     for split, total in (
         ("train", "314badd52b062288f31f45b8e4959ef0e6c3c5d014e459682d27d2e2a47d2837"),
         ("test", "c6c5587b2abe408f9146f787c9d7c68126272431d5d30b28d15372ca6a5fd23a"),

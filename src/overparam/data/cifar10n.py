@@ -17,7 +17,11 @@ Kind = Literal["clean", "aggre", "worst", "random1", "random2", "random3"]
 KINDS = ("clean", "aggre", "worst", "random1", "random2", "random3")
 _ORIGINAL = "https://github.com/UCSC-REAL/cifar-10-100n/raw/main/data/CIFAR-10_human.pt"
 _PARQUET = Source(
-    "cifar10n", "cifar10n.parquet", ("f0a928d76c43a2fe2e05bba033de61ed5f883dfc9873884ffa334c3db7d13e22",), _ORIGINAL
+    "cifar10n",
+    "cifar10n.parquet",
+    ("f0a928d76c43a2fe2e05bba033de61ed5f883dfc9873884ffa334c3db7d13e22",),
+    _ORIGINAL,
+    fetch=False,
 )
 SOURCES = (_PARQUET,)
 

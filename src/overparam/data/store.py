@@ -27,12 +27,14 @@ class Source:
         name: Name of the file.
         sha256: Accepted checksums; of the uncompressed content for `.gz`, so that every publisher's copy fits.
         url: Public address.
+        fetch: Whether that address serves this very file; if not, a user has to put it there.
     """
 
     folder: str
     name: str
     sha256: tuple[str, ...]
     url: str
+    fetch: bool = True
 
 
 def locate(source: Source) -> Path:
@@ -49,6 +51,9 @@ def locate(source: Source) -> Path:
     """
     path = _find(source)
     if path is None:
+        if not source.fetch:
+            place = f"{source.folder}/{source.name} below OVERPARAM_DATA"
+            raise Unavailable(f"{place} has to be put there by hand: {source.url} publishes it in another format")
         if os.environ.get("OVERPARAM_OFFLINE"):
             raise Unavailable(
                 f"{source.folder}/{source.name} is not at hand and OVERPARAM_OFFLINE is set; {_hint(source)}"

@@ -201,7 +201,8 @@ def gaps(trials: Trials) -> Drawing:
     return Drawing(
         figure,
         caption=f"Step Law stays {found['step'].estimate:.2f} % above the best run on average, the others several "
-        "times as far. By the nearest run of 17 grids; lines: 95 % BCa intervals over grids; “refitted”: on the other 16.",
+        "times as far. By the nearest run of 17 grids; lines: 95 % BCa intervals over grids; “refitted”: on the "
+        "other 16.",
         table=table,
     )
 
