@@ -41,9 +41,8 @@ def parse_count(text: str) -> float:
     if not found:
         raise BadInput(f"{text!r} is no number; write 7e9, 7B, 7,000,000,000 or 3.5x10^6")
     digits, exponent, power, suffix = found.groups()
-    value = (
-        float(digits.replace(",", "").replace("_", "")) * 10.0 ** int(exponent or power or 0) * _SUFFIX[suffix.lower()]
-    )
+    plain = digits.replace(",", "").replace("_", "")
+    value = float(f"{plain}e{exponent or power or 0}") * _SUFFIX[suffix.lower()]
     if not 0 < value < float("inf"):
         raise BadInput(f"{text!r} is not positive and finite; write 7e9, 7B, 7,000,000,000 or 3.5x10^6")
     return value

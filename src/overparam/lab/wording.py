@@ -62,7 +62,7 @@ def fixed(value: float, decimals: int, *, sign: bool = False) -> str:
         Its text.
     """
     text = f"{value:{'+' if sign else ''},.{decimals}f}".replace("-", MINUS)
-    return text.replace(MINUS, "") if not text.strip(f"{MINUS}0.,") else text
+    return text if text.strip(f"+{MINUS}0.,") else text.lstrip(f"+{MINUS}")  # zero has no sign
 
 
 def estimate_text(part: Part) -> tuple[str, str]:
