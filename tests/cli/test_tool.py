@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from overparam.cli.tool import parse_count, predictions
 from overparam.errors import BadInput
-from overparam.methods.scaling.step_law import STEP
+from overparam.methods.scaling.laws import STEP
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def predictions(n: float, d: float, seq_len: int, only: str, loss: float | None)
     Raises:
         BadInput: An unknown law.
     """
-    from overparam.methods.scaling.step_law import FITTED_D, FITTED_N, LAWS
+    from overparam.methods.scaling.laws import FITTED_D, FITTED_N, LAWS
 
     if only != "all" and only not in LAWS:
         raise BadInput(f"--law {only}: unknown; choose all, {', '.join(LAWS)}")

@@ -5,9 +5,7 @@ Source: Xiao, Rasul, Vollgraf, Fashion-MNIST, arXiv 1708.07747; MIT licence.
 
 from __future__ import annotations
 
-import numpy as np
-
-from overparam.data.images import Images, Split, check_split, read_idx
+from overparam.data.images import Images, Split, load_idx
 from overparam.data.store import Source
 
 _URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
@@ -41,9 +39,7 @@ def load_fashion(*, split: Split = "train") -> Images:
     Returns:
         Images of shape (n, 1, 28, 28), grey values 0 to 255, in the published order.
     """
-    check_split(split)
-    images, labels = SOURCES[:2] if split == "train" else SOURCES[2:]
-    return Images(read_idx(images)[:, None], read_idx(labels).astype(np.int64), CLASSES)
+    return load_idx(SOURCES, CLASSES, split)
 
 
 load = load_fashion

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,3 +60,19 @@ def read_idx(source: Source) -> NDArray[np.uint8]:
         head = file.read(4)
         shape = np.frombuffer(file.read(4 * head[3]), ">i4")
         return np.frombuffer(file.read(), np.uint8).reshape(shape)
+
+
+def load_idx(sources: Sequence[Source], classes: tuple[str, ...], split: Split) -> Images:
+    """Read one split of a set of grey images in idx format.
+
+    Args:
+        sources: Training images, training labels, test images, test labels.
+        classes: Name of each label.
+        split: `train` or `test`.
+
+    Returns:
+        Images of shape (n, 1, h, w) in the published order.
+    """
+    check_split(split)
+    images, labels = sources[:2] if split == "train" else sources[2:]
+    return Images(read_idx(images)[:, None], read_idx(labels).astype(np.int64), classes)

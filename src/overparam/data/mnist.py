@@ -5,9 +5,7 @@ Source: LeCun, Bottou, Bengio, Haffner, Gradient-Based Learning Applied to Docum
 
 from __future__ import annotations
 
-import numpy as np
-
-from overparam.data.images import Images, Split, check_split, read_idx
+from overparam.data.images import Images, Split, load_idx
 from overparam.data.store import Source
 
 _URL = "https://ossci-datasets.s3.amazonaws.com/mnist"
@@ -30,9 +28,7 @@ def load_mnist(*, split: Split = "train") -> Images:
     Returns:
         Images of shape (n, 1, 28, 28), grey values 0 to 255, in the published order.
     """
-    check_split(split)
-    images, labels = SOURCES[:2] if split == "train" else SOURCES[2:]
-    return Images(read_idx(images)[:, None], read_idx(labels).astype(np.int64), CLASSES)
+    return load_idx(SOURCES, CLASSES, split)
 
 
 load = load_mnist

@@ -11,7 +11,7 @@ from overparam.methods.scaling.basins import (
     loss_gap,
     plateau,
 )
-from overparam.methods.scaling.step_law import STEP, HyperParameters
+from overparam.methods.scaling.laws import STEP, HyperParameters
 
 LR, BS = 2.0 ** (np.arange(-22, -10) / 2), 2.0 ** np.arange(4, 13)
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from overparam.errors import BadInput
-from overparam.methods.scaling.step_law import SEQUENCE, HyperParameters, StepLaw, column_of
+from overparam.methods.scaling.laws import SEQUENCE, HyperParameters
+from overparam.methods.scaling.step_law import StepLaw, column_of
 
 if TYPE_CHECKING:
     import pandas as pd

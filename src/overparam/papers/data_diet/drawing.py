@@ -210,8 +210,8 @@ def agreement(trials: Trials) -> Drawing:
     _room(axes, 0.6)
     caption = (
         f"Before training GraNd correlates with the norm of the input at {table['grand_norm'][0]:.2f} and two halves "
-        f"of the networks agree on EL2N at {table['el2n_halves'][0]:.2f}; after {steps[-1]} steps EL2N and GraNd agree at "
-        f"{table['el2n_grand'][-1]:.2f} and the halves at {table['el2n_halves'][-1]:.2f}. Means of "
+        f"of the networks agree on EL2N at {table['el2n_halves'][0]:.2f}; after {steps[-1]} steps EL2N and GraNd agree "
+        f"at {table['el2n_grand'][-1]:.2f} and the halves at {table['el2n_halves'][-1]:.2f}. Means of "
         "Spearman's correlation with 95 % bands over seeds."
     )
     return Drawing(fig, caption, table=pd.DataFrame(table))

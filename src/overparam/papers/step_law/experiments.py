@@ -8,16 +8,16 @@ import pandas as pd
 from overparam.data.step_law import load_bootstrap, load_dense, load_moe
 from overparam.lab import Drawing, Trials, experiment, figure, grid
 from overparam.methods.scaling import basins as geometry
-from overparam.methods.scaling.step_law import (
+from overparam.methods.scaling.laws import (
     DEEPSEEK,
     OPENAI,
     PORIAN,
     STEP,
     HyperParameters,
-    StepLaw,
     flops_per_token,
     microsoft,
 )
+from overparam.methods.scaling.step_law import StepLaw
 
 DATA = ("step-law",)
 PAIRS, SPARSE = list(range(17)), list(range(16))
