@@ -191,6 +191,8 @@ def test_artefacts_are_computed_once_and_recorded(ledger, toy, home, monkeypatch
     monkeypatch.setenv("TOY_MARKS", str(home))
     run = execute(Spec(toy, "smoke", ("T6",)), ledger, workers=2)
     assert (home / "costly-10").read_text() == "x"
+    execute(Spec(toy, "smoke", ("T6",)), ledger, engine="inline", fresh=True)
+    assert (home / "costly-10").read_text() == "xx"  # once for the fresh run, shared by its four trials
     (made,) = ledger.artefacts(run)
     assert made.name == "costly"
     assert made.bytes > 0

@@ -41,7 +41,7 @@ def states(claim, trials):
 
 
 def test_every_claim_names_an_experiment_and_the_paper_its_code():
-    assert [c.id for c in CLAIMS] == ["C1", "C2", "C3", "C4", "C5", "C6", "C6-human", "C7"]
+    assert [c.id for c in CLAIMS] == ["C1", "C2", "C3", "C4", "C5", "C6", "C6h", "C7"]
     assert all(hasattr(getattr(experiments, c.on), "experiment") for c in CLAIMS)
     assert PAPER.code.startswith("https://github.com/")
 

@@ -23,19 +23,26 @@ Arrays = dict[str, "np.ndarray"]
 _made: contextvars.ContextVar[list[dict[str, Any]] | None] = contextvars.ContextVar("made", default=None)
 
 
+_since: contextvars.ContextVar[float] = contextvars.ContextVar("since", default=0.0)
+
+
 @contextlib.contextmanager
-def recording() -> Iterator[list[dict[str, Any]]]:
+def recording(since: float = 0.0) -> Iterator[list[dict[str, Any]]]:
     """Note the artefacts that are computed inside.
+
+    Args:
+        since: Artefacts made before this moment (seconds since the epoch) are computed again.
 
     Yields:
         A list that fills with key, name, sha256 and bytes of each.
     """
     made: list[dict[str, Any]] = []
-    token = _made.set(made)
+    tokens = _made.set(made), _since.set(since)
     try:
         yield made
     finally:
-        _made.reset(token)
+        _made.reset(tokens[0])
+        _since.reset(tokens[1])
 
 
 def artefact(*, reads: Sequence[str] = ()) -> Callable[[Callable[..., Arrays]], Callable[..., Arrays]]:
@@ -99,6 +106,8 @@ def _read(path: Path) -> Arrays | None:
     import numpy as np
 
     try:
+        if path.stat().st_mtime < _since.get():
+            return None
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:

@@ -37,6 +37,7 @@ class Task:
         memory_limit: Megabytes.
         gpus: Accelerators that a cluster has to set aside.
         attempt: Fencing number; a result counts only under the present one.
+        since: Artefacts made before this moment do not count; 0 for all.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Task:
     memory_limit: float
     gpus: float = 0.0
     attempt: int = 0
+    since: float = 0.0
 
 
 @dataclass(frozen=True)

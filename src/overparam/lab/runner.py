@@ -9,6 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Protocol
 
 from ulid import ULID
@@ -148,6 +149,7 @@ class _Driver:
         self.waiting: Counter[str] = Counter()
         self.stop = threading.Event()
         self.lost: OverparamError | None = None
+        self.since = 0.0  # artefacts made before the run do not count in a fresh one
 
     @contextlib.contextmanager
     def lease(self) -> Iterator[None]:
@@ -174,6 +176,8 @@ class _Driver:
 
     def plan(self, *, fresh: bool, resumed: bool) -> None:
         """Write the trials into the ledger, a chunk at a time; those that a resumed run has stay as they are."""
+        run = self.ledger.run(self.hold.run_id)
+        self.since = datetime.fromisoformat(run.created_at).timestamp() if fresh and run else 0.0
         rows = (
             {
                 "trial_key": key,
@@ -234,6 +238,7 @@ class _Driver:
                     time_limit=experiment.time_limit,
                     memory_limit=experiment.memory_limit,
                     gpus=experiment.gpus,
+                    since=self.since,
                 )
             )
         return [task for task in found if task.number not in self.running]

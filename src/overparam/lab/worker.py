@@ -79,7 +79,7 @@ def run_task(task: Task, listen: Callable[[float, str], None] | None = None) -> 
     outcome: Outcome = "done"
     metrics: tuple[str, ...] = ()
     message = trace = ""
-    with artefacts.recording() as made:
+    with artefacts.recording(task.since) as made:
         try:
             with (
                 _one_thread(),

@@ -121,7 +121,7 @@ CLAIMS = (
         note="The window was fixed beforehand; it is not the best one on the test set.",
     ),
     Claim(
-        "C6-human",
+        "C6h",
         "The same holds for the mistakes of human annotators (CIFAR-10N, the set with most errors).",
         source="our extension of C6; labels from CIFAR-10N",
         on="human_labels",
