@@ -46,7 +46,7 @@ class StepLaw:
 
     Example:
         >>> law = StepLaw.published()
-        >>> round(law.predict(2e9, 1e10).lr / law.predict(1e9, 1e10).lr, 6) == round(2**-0.713, 6)
+        >>> round(law.predict(1e9, 1e10).lr / law.predict(5e8, 1e10).lr, 6) == round(2**-0.713, 6)
         True
     """
 
