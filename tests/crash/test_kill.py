@@ -24,6 +24,7 @@ def start(*words, **environment):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # a process group of its own, so that the whole group can be killed
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell has it ignored
         env={**os.environ, **environment},
     )
 
