@@ -269,7 +269,7 @@ class _Driver:
             return  # back in the queue
         del self.running[task.number]
         if self.ledger.commit(self.hold, task.attempt, _rows(task, result), result.made):
-            self.seconds[task.experiment].append(result.wall_seconds)
+            self.seconds[task.experiment].append(result.wall_seconds / len(task.keys))
             self.waiting[task.experiment] -= len(task.keys)
             if self.listener:
                 self.listener.done(task.experiment, len(task.keys))
@@ -293,7 +293,7 @@ class _Driver:
                 self.engine.kill(task.number)
 
     def _seconds_left(self) -> float:
-        """Estimate from the mean of finished tasks; an experiment without any counts as the mean of the others."""
+        """Estimate from the mean of finished trials; an experiment without any counts as the mean of the others."""
         every = [s for done in self.seconds.values() for s in done]
         overall = sum(every) / len(every)
         mean = {name: sum(s) / len(s) for name, s in self.seconds.items() if s}
