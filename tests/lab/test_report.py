@@ -115,6 +115,12 @@ def test_hostile_text_stays_text(sample):
     assert "&lt;script&gt;" in text
 
 
+def test_code_in_notes_is_set_as_code():
+    from overparam.lab.report import _code
+
+    assert _code("Run `a < b` <now>.") == "Run <code>a &lt; b</code> &lt;now&gt;."
+
+
 def test_a_superseded_verdict_stays_visible(sample):
     old = {"status": "not reproduced", "at": "2026-11-01T10:00:00Z", "reason": "the rule changed"}
     text = page(sample, lambda found: found["verdicts"][0].update(supersedes=old))

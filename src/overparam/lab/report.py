@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from overparam.lab.axis import axis_for, groups
 from overparam.lab.experiment import Drawing
@@ -50,7 +51,13 @@ def _template() -> jinja2.Template:
         loader=jinja2.PackageLoader("overparam.lab"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["capital"] = capital
+    environment.filters["code"] = _code
     return environment.get_template("report.html.jinja")
+
+
+def _code(text: str) -> Markup:
+    """Escape a text and set what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def render(

@@ -227,7 +227,7 @@ def asymmetric_error(trials: Trials) -> Drawing:
         axes.plot(steps[keep], error[keep], color=colour)
         if step == "plain":
             label_end(axes, steps[keep][-1], error[keep][-1], f"scale {alpha:g}")
-    axes.text(900, 1e-26, "after rebalancing,\nany scale", color=PLOT_COLOURS[0], fontweight="bold")
+    axes.text(40, 1e-28, "after rebalancing,\nany scale", color=PLOT_COLOURS[0], fontweight="bold")
     axes.set_xlim(0, end * 1.25)
     return Drawing(
         figure,
@@ -258,7 +258,7 @@ def rate_by_scale(trials: Trials) -> Drawing:
     axes.annotate(
         "scale²",
         (x[0], plain.iloc[-1] * 1.6 * (x[0] / x[-1]) ** 2),
-        xytext=(-8, 8),
+        xytext=(-44, 2),
         textcoords="offset points",
         color=INK_2,
     )

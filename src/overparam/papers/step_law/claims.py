@@ -181,7 +181,7 @@ CLAIMS = (
     ),
     Claim(
         "C8",
-        "About 3,700 models were trained, on 10^14 tokens, in a million hours of accelerator time.",
+        "About 3,700 models were trained, on 10¹⁴ tokens, in a million hours of accelerator time.",
         source="abstract",
         untestable="a statement of effort, given as context; 2,619 of the runs are released",
     ),
