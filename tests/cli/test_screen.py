@@ -1,4 +1,5 @@
 import copy
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -47,9 +48,7 @@ DOCUMENT = {
 def _colours(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setattr(
-        "sys.stdout", type("Out", (), {"encoding": "utf-8", "write": lambda *_: 0, "flush": lambda _: None})()
-    )
+    monkeypatch.setattr("sys.__stdout__", SimpleNamespace(encoding="utf-8"))
 
 
 def text_of(renderable, width=80):

@@ -52,7 +52,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def plain() -> bool:
     """Whether only ASCII marks may be used: NO_COLOR, a dumb terminal, or an encoding without them."""
-    encoding = (sys.stdout.encoding or "").lower()
+    encoding = (getattr(sys.__stdout__, "encoding", None) or "").lower()  # sys.stdout is a proxy while a bar is shown
     return "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" or "utf" not in encoding
 
 

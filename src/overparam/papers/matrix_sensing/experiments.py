@@ -227,7 +227,7 @@ def asymmetric_error(trials: Trials) -> Drawing:
         axes.plot(steps[keep], error[keep], color=colour)
         if step == "plain":
             label_end(axes, steps[keep][-1], error[keep][-1], f"scale {alpha:g}")
-    axes.text(40, 1e-28, "after rebalancing,\nany scale", color=PLOT_COLOURS[0], fontweight="bold")
+    axes.text(40, 1e-28, "rebalanced,\nany scale", color=PLOT_COLOURS[0], fontweight="bold")
     axes.set_xlim(0, end * 1.25)
     return Drawing(
         figure,
