@@ -10,6 +10,7 @@ def test_a_grid_is_a_union_of_products_without_repeats():
     points = list((grid(a=[1, 2], b=["x"]) + grid(a=[2, 3], b=["x"])).points())
     assert points == [{"a": 1, "b": "x"}, {"a": 2, "b": "x"}, {"a": 3, "b": "x"}]
     assert list(grid().points()) == [{}]
+    assert grid(a=[1, 2], b=["x"]).varied() == ["a"]
 
 
 def test_the_first_available_data_set_is_chosen_when_planned(monkeypatch):

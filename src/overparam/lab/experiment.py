@@ -63,6 +63,14 @@ class Grid:
     def __add__(self, other: Grid) -> Grid:
         return Grid((*self.products, *other.products))
 
+    def varied(self) -> list[str]:
+        """Name the parameters that take more than one value: those that tell points apart."""
+        values: dict[str, set[Value]] = {}
+        for point in self.points():
+            for name, value in point.items():
+                values.setdefault(name, set()).add(value)
+        return [name for name, taken in values.items() if len(taken) > 1]
+
     def points(self) -> Iterator[dict[str, Value]]:
         """Yield every point once, in the order declared."""
         seen: set[tuple[tuple[str, Value], ...]] = set()

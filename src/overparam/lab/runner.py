@@ -142,7 +142,9 @@ class _Driver:
     ) -> None:
         self.spec, self.ledger, self.hold, self.engine = spec, ledger, hold, engine
         self.listener, self.until = listener, until
-        self.declared = {name: declared for name, (declared, _) in spec.experiments().items()}
+        chosen = spec.experiments()
+        self.declared = {name: declared for name, (declared, _) in chosen.items()}
+        self.varied = {name: grid.varied() for name, (_, grid) in chosen.items()}
         self.running: dict[int, tuple[Task, float]] = {}
         self.deaths: Counter[int] = Counter()
         self.seconds: dict[str, list[float]] = defaultdict(list)
@@ -248,7 +250,7 @@ class _Driver:
         self.running[task.number] = task, time.monotonic()
         self.engine.submit(task)
         if self.listener:
-            words = [f"{name} {value}" for name, value in task.params.items()]
+            words = [f"{name} {task.params[name]}" for name in self.varied[task.experiment]]
             words += [f"seed {task.seeds[0]}"] if len(task.seeds) == 1 else [f"{len(task.seeds)} seeds"]
             self.listener.note(task.experiment, ", ".join(words))
 
