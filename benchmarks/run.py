@@ -18,7 +18,8 @@ def main() -> None:
     from overparam.lab.provenance import provenance
 
     sys.path.insert(0, str(HERE))
-    every = sorted(p.stem for p in HERE.glob("*.py") if p.stem not in ("harness", "run"))
+    every = ["overhead"]  # start-up first, before the heavy ones warm the machine
+    every += sorted(p.stem for p in HERE.glob("*.py") if p.stem not in ("harness", "run", "overhead"))
     chosen = sys.argv[1:] or every
     made = provenance()
     lines = [
