@@ -17,6 +17,8 @@ def test_the_first_available_data_set_is_chosen_when_planned(monkeypatch):
     monkeypatch.setenv("OVERPARAM_DATA", "/nowhere")
     assert [p["data"] for p in grid(data=first_available("mnist", "digits")).points()] == ["digits"]
     assert list(grid(data=first_available("mnist")).points()) == []
+    assert grid(data=first_available("mnist", "fashion")).missing() == ["mnist or fashion"]
+    assert (grid(data=first_available("mnist")) + grid(data=["digits"])).missing() == []
 
 
 @pytest.mark.parametrize(

@@ -75,12 +75,18 @@ def _open(
         if claim.untestable:
             yield claim, claim.untestable
         elif state is None:
-            scales = [s for s, _ in sorted(entry.experiments()[claim.on].grids.items())] if claim.on else []
-            where = f"; it is tried at {' and '.join(scales)} scale" if scales and run.scale not in scales else ""
-            yield claim, f"not part of this run{where}"
+            yield claim, f"not part of this run{_why_absent(entry, claim.on, run.scale)}"
         else:
             missing = state["planned"] - state["done"] - state["failed"]
             yield claim, f"{missing} of {state['planned']} trials are not done yet"
+
+
+def _why_absent(entry: Entry, experiment: str, scale: str) -> str:
+    grids = entry.experiments()[experiment].grids
+    if scale not in grids:
+        return f"; it is tried at {' and '.join(sorted(grids))} scale"
+    missing = grids[scale].missing()
+    return f"; it needs {' and '.join(missing)}, not at hand (set OVERPARAM_DATA)" if missing else ""
 
 
 def _totals(ledger: Ledger, run_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

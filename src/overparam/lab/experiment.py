@@ -63,6 +63,12 @@ class Grid:
     def __add__(self, other: Grid) -> Grid:
         return Grid((*self.products, *other.products))
 
+    def missing(self) -> list[str]:
+        """Name the data sets without which the grid has no points, if it has none."""
+        values = [v for product in self.products for v in product.values() if isinstance(v, FirstAvailable)]
+        wanted = [" or ".join(v.names) for v in values if not v.resolve()]
+        return [] if any(True for _ in self.points()) else list(dict.fromkeys(wanted))
+
     def varied(self) -> list[str]:
         """Name the parameters that take more than one value: those that tell points apart."""
         values: dict[str, set[Value]] = {}
