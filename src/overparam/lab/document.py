@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from overparam.lab.experiment import require_scale
 from overparam.lab.registry import Entry
 from overparam.ledger import Ledger
 
@@ -83,9 +84,10 @@ def _open(
 
 def _why_absent(entry: Entry, experiment: str, scale: str) -> str:
     grids = entry.experiments()[experiment].grids
-    if scale not in grids:
+    grid = grids.get(require_scale(scale))
+    if grid is None:
         return f"; it is tried at {' and '.join(sorted(grids))} scale"
-    missing = grids[scale].missing()
+    missing = grid.missing()
     return f"; it needs {' and '.join(missing)}, not at hand (set OVERPARAM_DATA)" if missing else ""
 
 
