@@ -127,6 +127,19 @@ def test_one_step_makes_the_rate_independent_of_the_start():
 def test_a_stall_can_set_it_off():
     path = asymmetric(steps=1500, init_scale=0.1, rebalance=Rebalance(0.5, ("stall", 30)))
     assert path.rebalance_step[0] >= 30
+    for scale in (0.03, 0.01):  # not on the plateau of the start, where nothing has been learned
+        path = asymmetric(steps=3000, init_scale=scale, rebalance=Rebalance(0.5, ("stall", 30)), records=3000)
+        at = int(np.searchsorted(path.steps, path.rebalance_step[0]))
+        assert path.rebalance_step[0] > 0
+        assert path.train_loss[0, at] < 0.5 * path.train_loss[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("beta", "trigger"), [(-1.0, ("loss", 0.1)), (0.5, ("lozz", 0.1)), (0.5, ("loss", 2.0)), (0.5, ("stall", 0))]
+)
+def test_a_rebalancing_is_checked_when_it_is_asked_for(beta, trigger):
+    with pytest.raises(BadInput, match="beta=|trigger="):
+        Rebalance(beta, trigger)
 
 
 def test_other_ways_of_descending_reach_the_target():

@@ -35,11 +35,21 @@ class Rebalance:
     Attributes:
         beta: Scale, a small constant times the square root of the smallest singular value of the target.
         trigger: ("loss", tau): the training loss is at most tau times the first; ("stall", w): over the last w steps
-            it fell by less than a tenth.
+            it fell by less than a tenth, and it has halved since the start: a small start stalls at first, too.
+
+    Raises:
+        BadInput: beta not positive, an unknown trigger, tau outside (0, 1) or w below 1.
     """
 
     beta: float
     trigger: tuple[Literal["loss", "stall"], float] = ("loss", 1e-2)
+
+    def __post_init__(self) -> None:
+        kind, value = self.trigger
+        if not self.beta > 0:
+            raise BadInput(f"beta={self.beta} is not positive; give about half the root of the smallest singular value")
+        if not (0 < value < 1 if kind == "loss" else kind == "stall" and value >= 1):
+            raise BadInput(f"trigger={self.trigger!r}: give ('loss', tau) with 0 < tau < 1, or ('stall', steps >= 1)")
 
 
 @dataclass(frozen=True)
@@ -119,6 +129,7 @@ def factor_gd(
     err2, losses, eigenvalues = [], [], []
     when = np.full(len(seeds), -1, dtype=np.int64)
     history: list[Array] = []
+    memory = 2 if rebalance is None or rebalance.trigger[0] == "loss" else int(rebalance.trigger[1]) + 2
     taken = 0
     for step in range(steps + 1):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -136,6 +147,8 @@ def factor_gd(
                 break
         if rebalance is not None and (when < 0).any():
             history.append(loss)
+            if len(history) > memory:
+                del history[1]  # the first loss stays: both triggers compare with it
             due = (when < 0) & _due(history, rebalance)
             if due.any():
                 for s in np.flatnonzero(due):
@@ -204,7 +217,7 @@ def _due(history: list[Array], rebalance: Rebalance) -> NDArray[np.bool_]:
     window = int(value)
     if len(history) <= window:
         return np.zeros(len(history[-1]), dtype=bool)
-    return history[-1] > 0.9 * history[-1 - window]
+    return (history[-1] > 0.9 * history[-1 - window]) & (history[-1] < 0.5 * history[0])
 
 
 def _step(

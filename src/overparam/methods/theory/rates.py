@@ -89,6 +89,9 @@ def compare_rates(
     Returns:
         AIC of the power law minus AIC of the exponential, per point: positive where the exponential fits better.
 
+    Raises:
+        BadInput: Fewer than three points in the window.
+
     Example:
         >>> t = np.arange(1, 50)
         >>> compare_rates(t, np.exp(-0.1 * t)) > 0, compare_rates(t, 1.0 / t) > 0
