@@ -9,20 +9,19 @@ PAPER = Paper(
     arxiv="2011.14522",
     published=date(2020, 11, 29),
     title="Feature Learning in Infinite-Width Neural Networks",
-    authors=("Greg Yang", "Edward J. Hu"),
     author_count=2,
     order=16,
     topics=(
         "scaling",
-        "hyper-parameters",
+        "kernels",
     ),
     fidelity="official code",
     code="https://github.com/edwardjhu/TP4",
     summary=(
         "As networks grow wide, the usual parametrisations end up as kernel machines that learn no features. "
         "Scaling initialisation and learning rates layer by layer in another way, called maximal update, keeps "
-        "every layer learning in the limit, and hyper-parameters then transfer across widths. The limits are "
-        "computed and beat kernels on word vectors and few-shot images."
+        "every layer learning in the limit. The limits can be computed, and beat kernels on word vectors and "
+        "few-shot images."
     ),
 )
 

@@ -16,7 +16,7 @@ PAPER = Paper(
     summary=(
         "Can any measure of a trained network predict its error on new data? Bounds that look at the data and the"
         " network alone cannot be tight for over-parameterised models, and those that know the algorithm face a "
-        "trade-off between learning well and being estimable. A dozen known measures show it in experiments."
+        "trade-off between learning well and being estimable. Assumptions on data and algorithm are needed."
     ),
 )
 

@@ -16,7 +16,7 @@ PAPER = Paper(
         "memorisation",
         "generalisation",
     ),
-    fidelity="paper",
+    fidelity="reconstruction",
     summary=(
         "Why do networks fit labels that look like noise? When many kinds of example are rare, a learner that "
         "refuses to fit the ones it saw once pays for each of them on new data, and it cannot tell a useful "

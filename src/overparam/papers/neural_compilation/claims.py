@@ -15,7 +15,7 @@ PAPER = Paper(
         "algorithms",
         "generalisation",
     ),
-    fidelity="paper",
+    fidelity="reconstruction",
     summary=(
         "Graph algorithms are written into the weights of a graph network by hand, so that the network runs them "
         "exactly. Learned weights of the same architecture can then be compared with compiled ones, step by step."

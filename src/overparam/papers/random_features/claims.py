@@ -23,7 +23,7 @@ PAPER = Paper(
     summary=(
         "Formulas predict train and test error of random-feature regression from the spectrum of a kernel. With "
         "the ridge well tuned, more features and more data never hurt, so an infinite number of features is best;"
-        " for power-law spectra with little noise the best ridge fits the training data perfectly."
+        " for some power-law spectra and little noise the best ridge fits the training data perfectly."
     ),
 )
 

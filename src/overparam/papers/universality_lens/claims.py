@@ -12,7 +12,7 @@ PAPER = Paper(
     author_count=3,
     order=3,
     topics=("generalisation",),
-    fidelity="paper",
+    fidelity="reconstruction",
     summary=(
         "A Bayesian mixture over a huge class of hypotheses predicts almost as well as the truth, and its regret "
         "depends on the prior weight near the truth instead of the size of the class. This gives one account of "
