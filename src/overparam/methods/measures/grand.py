@@ -173,7 +173,7 @@ def _by_hooks(model: nn.Module, chosen: Sequence[nn.Module], x: Tensor, y: Tenso
     with torch.no_grad():
         total = torch.zeros(len(x), dtype=loss.dtype, device=x.device)
         for k, layer in enumerate(chosen):
-            total += _squared(layer, heard.inputs[k], deltas[k])
+            total += squared_norms(layer, heard.inputs[k], deltas[k])
     return total
 
 
@@ -191,8 +191,17 @@ def check_labels(y: Tensor, classes: int) -> None:
         raise BadInput(f"y holds labels {int(y.min())} to {int(y.max())}; pass 0 to {classes - 1}, the model's classes")
 
 
-def _squared(layer: nn.Module, a: Tensor, d: Tensor) -> Tensor:
-    """Squared norm of one layer's gradient for each example, from its input and its output's gradient."""
+def squared_norms(layer: nn.Module, a: Tensor, d: Tensor) -> Tensor:
+    """Return the squared norm of one layer's gradient for each example.
+
+    Args:
+        layer: Linear, Conv2d or batch normalisation, see `obstacle`.
+        a: (n, ...) its input.
+        d: (n, ...) gradient of the summed loss in its output.
+
+    Returns:
+        (n,).
+    """
     if isinstance(layer, nn.Linear):
         biased = layer.bias is not None
         if d.dim() == 2:
