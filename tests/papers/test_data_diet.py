@@ -8,11 +8,12 @@ from overparam import data
 from overparam.errors import BadInput
 from overparam.lab import Trials
 from overparam.lab.experiment import Progress
+from overparam.models.streams import draw
 from overparam.papers.data_diet import experiments
 from overparam.papers.data_diet.claims import CLAIMS, PAPER
 from overparam.papers.data_diet.dynamics import subsets_by_score
 from overparam.papers.data_diet.scores import early_scores, early_steps, forget_scores, score_of, subset_by
-from overparam.papers.data_diet.setting import build, draw, read_task, recipe_for
+from overparam.papers.data_diet.setting import build, read_task, recipe_for
 
 SMALL = {"data": "digits", "size": 300, "model": "mlp-128", "epochs": 2, "runs": 2}
 CLAIM = {claim.id: claim for claim in CLAIMS}

@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from overparam.lab.experiment import Drawing
@@ -101,6 +101,45 @@ def label_end(axes: Axes, x: float, y: float, text: str, *, subject: bool = Fals
         fontweight="bold" if subject else "normal",
         annotation_clip=False,
     )
+
+
+def label_ends(axes: Axes, x: float, ends: Mapping[str, float], *, subject: str = "") -> None:
+    """Write the names of several lines at their ends, moved apart where they would overlap.
+
+    Args:
+        axes: Where; call it when the limits of y are final.
+        x: Where the lines end.
+        ends: Name to last value, on the scale of the axis.
+        subject: The name of what the figure is about; it is bold.
+    """
+    to_axes, to_data = axes.transScale.transform, axes.transScale.inverted().transform
+    low, high = (to_axes((1, y))[1] for y in axes.get_ylim())
+    least = (high - low) * 0.078
+    order = sorted(ends, key=lambda name: ends[name])
+    places = [float(to_axes((1, ends[name]))[1]) for name in order]
+    for _ in range(100):
+        for i in range(len(places) - 1):
+            overlap = least - (places[i + 1] - places[i])
+            if overlap > 0:
+                places[i] -= overlap / 2
+                places[i + 1] += overlap / 2
+    lift = max(0.0, low + least / 2 - min(places)) if places else 0.0
+    for name, y in zip(order, places, strict=True):
+        label_end(axes, x, float(to_data((1, y + lift))[1]), name, subject=name == subject)
+
+
+def room_right(axes: Axes, share: float = 0.42) -> None:
+    """Keep space for labels on the right of the last point.
+
+    Args:
+        axes: Where, with a linear or logarithmic x axis.
+        share: Part of the present width to add.
+    """
+    low, high = axes.get_xlim()
+    if axes.get_xscale() == "log":
+        axes.set_xlim(low, high * (high / low) ** share)
+    else:
+        axes.set_xlim(low, high + share * (high - low))
 
 
 def lines_with_band(axes: Axes, x: Sequence[float], seeds: Any, *, colour: str) -> None:

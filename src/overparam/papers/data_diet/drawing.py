@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from overparam.lab import Drawing, Trials
-from overparam.lab.plots import INK, INK_2, PLOT_COLOURS, lines_with_band, unit_on_top
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from overparam.lab.plots import INK_2, PLOT_COLOURS, label_ends, lines_with_band, room_right, unit_on_top
 
 WORDS = {
     "el2n": "EL2N",
@@ -27,38 +24,6 @@ SUBSETS = {
     "random": ("random", "random"),
     "lowest": ("lowest scores", "grand-init"),
 }
-
-
-def _labels(axes: Axes, x: float, ends: Mapping[str, float], *, subject: str) -> None:
-    """Write the names of lines at their ends, moved apart where they would overlap."""
-    low, high = axes.get_ylim()
-    least = (high - low) * 0.078
-    order = sorted(ends, key=lambda name: ends[name])
-    places = [ends[name] for name in order]
-    for _ in range(100):
-        for i in range(len(places) - 1):
-            overlap = least - (places[i + 1] - places[i])
-            if overlap > 0:
-                places[i] -= overlap / 2
-                places[i + 1] += overlap / 2
-    lift = max(0.0, low + least / 2 - min(places)) if places else 0.0
-    for name, y in zip(order, places, strict=True):
-        axes.annotate(
-            name,
-            (x, y + lift),
-            xytext=(7, 0),
-            textcoords="offset points",
-            va="center",
-            color=INK,
-            fontweight="bold" if name == subject else "normal",
-            annotation_clip=False,
-        )
-
-
-def _room(axes: Axes, share: float = 0.42) -> None:
-    """Keep space for labels on the right of the last point."""
-    low, high = axes.get_xlim()
-    axes.set_xlim(low, high + share * (high - low))
 
 
 def _matrix(trials: Trials, metric: str, column: str, values: Sequence[Any], **where: Any) -> np.ndarray:
@@ -96,8 +61,8 @@ def shares(trials: Trials) -> Drawing:
     ticks = sorted({-100 * k for k in frame[frame.keep < 1].keep})
     axes.set_xticks(ticks, [f"{-t:.0f} %" for t in ticks])
     unit_on_top(axes, "%")
-    _labels(axes, last, ends, subject="EL2N")
-    _room(axes)
+    label_ends(axes, last, ends, subject="EL2N")
+    room_right(axes)
     table = frame.groupby(["score", "keep"], as_index=False)[["accuracy", "smallest_class"]].mean()
     means = {
         s: frame[(frame.score == s) & (frame.keep == 0.5)].accuracy.mean() for s in ("el2n", "random", "grand-init")
@@ -133,8 +98,8 @@ def budgets(trials: Trials) -> Drawing:
     every = sorted(set(frame.times))
     axes.set_xticks(every, [f"{t} ×" for t in every])
     unit_on_top(axes, "%")
-    _labels(axes, max(every), ends, subject="EL2N half")
-    _room(axes)
+    label_ends(axes, max(every), ends, subject="EL2N half")
+    room_right(axes)
     gains = ", ".join(
         f"{means['el2n', t] - means['all', t]:+.2f} points at {t} ×"
         for t in every
@@ -169,8 +134,8 @@ def windows(trials: Trials) -> Drawing:
     axes.set_xlabel("share of lower scores left out; 60 % keeps the highest")
     axes.set_xticks(x, [f"{v:.0f}" for v in x[:-1]] + [f"{x[-1]:.0f} %"])
     unit_on_top(axes, "%")
-    _labels(axes, x[-1], ends, subject="40 % by EL2N")
-    _room(axes, 0.5)
+    label_ends(axes, x[-1], ends, subject="40 % by EL2N")
+    room_right(axes, 0.5)
     table = frame.groupby(["score", "keep", "offset"], as_index=False)[["accuracy", "wrong_share"]].mean()
     best, top = table[(table.keep == 0.4) & (table.offset == 0.5)], table[(table.keep == 0.4) & (table.offset == 0.6)]
     caption = (
@@ -206,8 +171,8 @@ def agreement(trials: Trials) -> Drawing:
     axes.set_xlabel("steps of training before the scores are taken")
     axes.set_xticks(x, [str(s) for s in steps])
     axes.set_ylim(min(-0.5, axes.get_ylim()[0]), 1.08)
-    _labels(axes, x[-1], ends, subject="EL2N: two halves")
-    _room(axes, 0.6)
+    label_ends(axes, x[-1], ends, subject="EL2N: two halves")
+    room_right(axes, 0.6)
     caption = (
         f"Before training GraNd correlates with the norm of the input at {table['grand_norm'][0]:.2f} and two halves "
         f"of the networks agree on EL2N at {table['el2n_halves'][0]:.2f}; after {steps[-1]} steps EL2N and GraNd agree "
@@ -275,7 +240,7 @@ def _curves(
         axes.set_yticks(ticks, [f"$10^{{{t}}}$" for t in ticks])
     else:
         unit_on_top(axes, unit)
-    _labels(axes, x[-1], ends, subject="highest scores")
-    _room(axes)
+    label_ends(axes, x[-1], ends, subject="highest scores")
+    room_right(axes)
     table = pd.DataFrame({"epoch": list(x), **{SUBSETS[n][0]: c.mean(0) for n, c in curves.items()}})
     return Drawing(fig, caption, table=table)

@@ -13,6 +13,7 @@ from torch import nn
 from overparam.methods.measures.connectivity import error_path
 from overparam.methods.measures.kernel_velocity import kernel_velocity
 from overparam.methods.training.fixed_steps import Recipe, train_fixed_steps
+from overparam.models.streams import draw
 from overparam.papers.data_diet.setting import (
     CHILD,
     FINAL,
@@ -20,7 +21,6 @@ from overparam.papers.data_diet.setting import (
     Task,
     build,
     crops_for,
-    draw,
     on_device,
     orders_for,
 )

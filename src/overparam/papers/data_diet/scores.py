@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from overparam.lab import artefact
 from overparam.methods.measures.example_scores import ForgettingTracker, score_ensemble, select
 from overparam.methods.training.fixed_steps import train_fixed_steps
+from overparam.models.streams import draw
 from overparam.papers.data_diet.setting import (
     ORDER,
     SCORING,
     Task,
     build,
     crops_for,
-    draw,
     on_device,
     orders_for,
     read_task,

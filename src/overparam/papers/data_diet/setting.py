@@ -20,6 +20,7 @@ from overparam.methods.training.fixed_steps import Recipe, batch_order, logits_o
 from overparam.models.cnn import cnn
 from overparam.models.mlp import mlp
 from overparam.models.resnet import resnet18
+from overparam.models.streams import draw
 
 SCORING, FINAL, ORDER, CROPS, CHILD = range(1, 6)  # roles that never share random numbers
 WRONG = 0.1
@@ -44,11 +45,6 @@ class Task:
     test_x: Tensor
     test_y: Tensor
     classes: int
-
-
-def draw(*words: int) -> torch.Generator:
-    """Make a generator of its own for a role, a seed and a counter."""
-    return torch.Generator().manual_seed(int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1))
 
 
 def read_task(data: str, size: int, labels: str = "clean", seed: int = 0) -> Task:
