@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import overparam
-from overparam.cli import new, read, tool
+from overparam.cli import examine, new, read, tool
 from overparam.cli import run as running
 from overparam.errors import BadInput, NotFound, OverparamError
 
@@ -29,6 +29,7 @@ app.command("run")(running.run_paper)
 app.command("show")(read.show)
 app.command("report")(read.report)
 app.command("board")(read.board)
+app.command("examine")(examine.examine_model)
 app.command("new")(new.new_paper)
 app.add_typer(tool.app, name="tool")
 

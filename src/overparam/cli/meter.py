@@ -23,13 +23,25 @@ class Meter:
         subtitle: Second line.
         experiments: Name to number of trials.
         console: Where to draw.
+        unit: What is counted.
+        hint: Last line.
     """
 
     WIDE = 24
     SILENT_SECONDS = 10.0
 
-    def __init__(self, title: str, subtitle: str, experiments: Mapping[str, int], console: Console) -> None:
+    def __init__(
+        self,
+        title: str,
+        subtitle: str,
+        experiments: Mapping[str, int],
+        console: Console,
+        *,
+        unit: str = "trials",
+        hint: str = "Ctrl-C stops cleanly; the same command goes on from here.",
+    ) -> None:
         self._title, self._subtitle, self._totals, self._console = title, subtitle, dict(experiments), console
+        self._unit, self._hint = unit, hint
         self._done = dict.fromkeys(experiments, 0)
         self._cached = dict.fromkeys(experiments, 0)
         self._notes = dict.fromkeys(experiments, "")
@@ -89,7 +101,7 @@ class Meter:
             return
         self._said = time.monotonic()
         left = f", about {duration(self._left)} left" if self._left else ""
-        self._console.print(f"  {sum(self._done.values()):,} of {sum(self._totals.values()):,} trials done{left}")
+        self._console.print(f"  {sum(self._done.values()):,} of {sum(self._totals.values()):,} {self._unit} done{left}")
 
     def _render(self) -> RenderableType:
         table = Table.grid(padding=(0, 2, 0, 0))
@@ -118,5 +130,5 @@ class Meter:
             Text(self._subtitle + left, style=DIM, no_wrap=True, overflow="ellipsis"),
             Text(),
             table,
-            Text("  Ctrl-C stops cleanly; the same command goes on from here.", style=DIM),
+            Text(f"  {self._hint}", style=DIM),
         )

@@ -32,16 +32,18 @@ from overparam.lab.wording import (
 
 ROWS_SHOWN = 2_000
 _MARK = {"holds": "reproduced", "fails": "not-reproduced", "unclear": "inconclusive"}
-_EXTRA_CSS = """
-.rep-head { display: flex; flex-wrap: wrap; justify-content: space-between; align-items: center; gap: var(--s2);
-  border-bottom: 2px solid var(--ink); padding-bottom: var(--s3); margin-bottom: var(--s8); }
-.report { max-width: 52rem; padding-top: var(--s8); }
-.scroll { overflow-x: auto; }
-"""
 
 
 @functools.cache
-def _look(name: str) -> str:
+def look(name: str) -> str:
+    """Return a file of the house style.
+
+    Args:
+        name: Such as `page.css`.
+
+    Returns:
+        Its text.
+    """
     return (resources.files("overparam.lab") / "look" / name).read_text(encoding="utf-8")
 
 
@@ -78,18 +80,18 @@ def render(
         A complete HTML page.
     """
     verdicts = [_verdict(v, entry) for v in document["verdicts"]]
-    sprite = _look("verdicts.svg").replace("<svg ", '<svg class="sprite" aria-hidden="true" ', 1)
+    sprite = look("verdicts.svg").replace("<svg ", '<svg class="sprite" aria-hidden="true" ', 1)
     return _template().render(
         paper=entry.paper,
         doc={**document, "verdicts": verdicts},
-        css=Markup(_look("tokens.css") + _look("page.css") + _EXTRA_CSS),
+        css=Markup(look("tokens.css") + look("page.css") + look("report.css")),
         sprite=Markup(sprite),
-        logo=Markup(_look("logo.svg")),
+        logo=Markup(look("logo.svg")),
         moment=_moment(document["ended_at"] or document["started_at"]),
         summary=summary(document, verdicts),
         notices=list(_notices(document)),
         open=[_open(c, entry) for c in document["not_judged"]],
-        figures=[_figure(name, drawing) for name, drawing in figures],
+        figures=[figure_context(name, drawing) for name, drawing in figures],
         trial_words=_trial_words(document),
         tables=[_table(name, rows) for name, rows in trials.items()],
         facts=list(_facts(document, entry)),
@@ -263,7 +265,16 @@ def _open(claim: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
     }
 
 
-def _figure(name: str, drawing: Drawing) -> dict[str, Any]:
+def figure_context(name: str, drawing: Drawing) -> dict[str, Any]:
+    """Turn a figure into what a template shows.
+
+    Args:
+        name: Goes into its ids.
+        drawing: The figure with its words.
+
+    Returns:
+        SVG, caption, and the columns and rows of its table.
+    """
     table = drawing.table
     return {
         "svg": Markup(to_svg(drawing, prefix=f"f-{name.replace('_', '-')}")),

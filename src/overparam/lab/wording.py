@@ -38,6 +38,43 @@ def number(value: float) -> str:
     return text.replace("-", MINUS)
 
 
+def short(value: float, *, sign: bool = False) -> str:
+    """Write a number to three significant digits, for sentences.
+
+    Args:
+        value: Any number.
+        sign: Whether a plus is shown, too.
+
+    Returns:
+        Its text.
+
+    Example:
+        >>> short(0.012345), short(-310.2), short(0.5, sign=True)
+        ('0.0123', '−310', '+0.5')
+    """
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞" if value < 0 else "undefined"
+    text = number(float(f"{value:.3g}"))
+    return f"+{text}" if sign and value > 0 else text
+
+
+def percent(share: float) -> str:
+    """Write a share in per cent: one decimal below ten, none above.
+
+    Args:
+        share: 0 to 1, or any other number.
+
+    Returns:
+        Its text.
+
+    Example:
+        >>> percent(0.1649), percent(0.0123), percent(1.0)
+        ('16\u202f%', '1.2\u202f%', '100\u202f%')
+    """
+    value = 100 * share
+    return f"{value:.{1 if 0 < abs(value) < 9.95 else 0}f}{THIN}%".replace("-", MINUS)
+
+
 def superscript(value: int) -> str:
     """Write an integer in raised digits.
 

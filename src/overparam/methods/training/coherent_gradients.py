@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -80,7 +81,7 @@ class RollingMedian:
 def winsorized_mean(grads: Tensor, c: int) -> Tensor:
     """Average gradients after moving the c smallest and c largest of each coordinate to the next value inside.
 
-    Costs O(B P) for small c. With c = 0 it is the mean.
+    Costs O(P B log B). With c = 0 it is the mean.
 
     Source: arXiv 2002.10657, the section on suppressing weak directions.
 
@@ -103,9 +104,16 @@ def winsorized_mean(grads: Tensor, c: int) -> Tensor:
         raise BadInput(f"c={c} with {size} gradients leaves none inside; pass 0 <= c < {size / 2:g}")
     if c == 0:
         return grads.mean(0)
-    columns = grads.T.contiguous()  # several times faster than along the first dimension
-    top, bottom = columns.topk(c + 1, dim=1).values, columns.topk(c + 1, dim=1, largest=False).values
-    return columns.clamp(bottom[:, -1:], top[:, -1:]).mean(1)
+    ordered = _sorted(grads)
+    inside = ordered[c : size - c].sum(0)
+    return (inside + c * (ordered[c] + ordered[size - 1 - c])) / size
+
+
+def _sorted(grads: Tensor) -> Tensor:
+    """Sort each coordinate. NumPy sorts many short columns several times faster than torch does on a CPU."""
+    if grads.device.type == "cpu" and grads.dtype in (torch.float32, torch.float64):
+        return torch.from_numpy(np.sort(grads.detach().numpy(), axis=0))
+    return grads.sort(0).values
 
 
 def median_of_groups(grads: Tensor) -> Tensor:
