@@ -4,7 +4,7 @@ from torch import nn
 
 from overparam.errors import BadInput
 from overparam.methods.measures.example_scores import el2n
-from overparam.methods.measures.grand import check_scoring, grand
+from overparam.methods.measures.grand import check_scoring, columns, grand
 from overparam.models.cnn import cnn
 from overparam.models.mlp import mlp
 from overparam.models.resnet import resnet18
@@ -188,3 +188,14 @@ def test_refuses_bad_arguments():
 def test_no_examples_give_no_scores():
     model, x, y = CASES["perceptron"]()
     assert grand(model.double(), x[:0], y[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation"), [(3, 1, 1, 1), (2, 2, 0, 1), ((3, 2), (2, 1), (1, 2), (2, 1))]
+)
+def test_patches_are_those_of_unfold(kernel, stride, padding, dilation):
+    layer = nn.Conv2d(2, 3, kernel, stride, padding, dilation)
+    a = torch.randn(4, 2, 9, 7, generator=torch.Generator().manual_seed(0))
+    expected = nn.functional.unfold(a, kernel, dilation, padding, stride)
+    torch.testing.assert_close(columns(layer, a), expected, rtol=0, atol=0)
+    torch.testing.assert_close(columns(layer, a.to(memory_format=torch.channels_last)), expected, rtol=0, atol=0)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from overparam.errors import BadInput
-from overparam.methods.measures.grand import listening, obstacle, squared_norms
+from overparam.methods.measures.grand import columns, in_cache, listening, obstacle, squared_norms
 from overparam.methods.measures.objective import Batches, Loss, batches, check_model, losses
 
 Method = Literal["auto", "hooks", "vmap", "loop"]
@@ -352,16 +352,46 @@ def _by_layer(layers: Sequence[nn.Module], sums: Sequence[Tensor]) -> list[Tenso
 def _by_hooks(
     model: nn.Module, layers: Sequence[nn.Module], loss_fn: Loss, x: Tensor, y: Tensor
 ) -> tuple[list[Tensor], list[Tensor]]:
-    weights = [p for _, p in _weights(layers)]
     with listening(layers) as heard, torch.enable_grad():
         loss = losses(loss_fn, model(x), y).sum()  # a mean would divide each gradient by the batch size
-        found = torch.autograd.grad(loss, [*weights, *(heard.probes[k] for k in range(len(layers)))])
+        # where all gradients of a convolution are formed anyway, their sum need not be asked for
+        formed = {k for k, layer in enumerate(layers) if _is_small(layer, heard.probes[k])}
+        weights = [(k, p) for k, p in _weights(layers) if k not in formed]
+        wanted = [*(p for _, p in weights), *(heard.probes[k] for k in range(len(layers)))]
+        found = torch.autograd.grad(loss, wanted)
+    deltas = found[len(weights) :]
+    sums: list[list[Tensor]] = [[] for _ in layers]
+    for (k, _), total in zip(weights, found, strict=False):
+        sums[k].append(total.flatten())
+    norms = []
     with torch.no_grad():
-        norms = [
-            squared_norms(layer, heard.inputs[k], d)
-            for k, (layer, d) in enumerate(zip(layers, found[len(weights) :], strict=True))
-        ]
-    return _by_layer(layers, found[: len(weights)]), norms
+        for k, (layer, d) in enumerate(zip(layers, deltas, strict=True)):
+            if isinstance(layer, nn.Conv2d) and k in formed:
+                sums[k], squares = _formed(layer, heard.inputs[k], d)
+                norms.append(squares)
+            else:
+                norms.append(squared_norms(layer, heard.inputs[k], d))
+    return [torch.cat(parts) for parts in sums], norms
+
+
+def _formed(layer: nn.Conv2d, a: Tensor, d: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Sum and squared norms of the gradients of a convolution, formed for a few examples at a time."""
+    rows, squares = in_cache(layer, d), []
+    sums = [torch.zeros_like(p).flatten() for p in layer.parameters(recurse=False)]
+    for inputs, outer in zip(torch.split(a, rows), torch.split(d.flatten(2), rows), strict=True):
+        grads = outer @ columns(layer, inputs).mT
+        parts = [grads.flatten(1), outer.sum(2)][: len(sums)]
+        for total, part in zip(sums, parts, strict=True):
+            total += part.sum(0)
+        squares.append(torch.stack([part.square().sum(1) for part in parts]).sum(0))
+    return sums, torch.cat(squares)
+
+
+def _is_small(layer: nn.Module, d: Tensor) -> bool:
+    """Whether the gradient of a convolution has fewer numbers than the Gram matrix of its positions."""
+    if not isinstance(layer, nn.Conv2d) or layer.groups > 1:
+        return False
+    return layer.weight.numel() <= d[0, 0].numel() ** 2
 
 
 def _grads(model: nn.Module, loss_fn: Loss, x: Tensor, y: Tensor) -> dict[str, Tensor]:
