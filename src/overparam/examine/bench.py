@@ -37,7 +37,8 @@ class Bench:
         initial: State before training, or None.
         seed: Of all that is drawn.
         suspects: Rows of `examples` by how likely their label is wrong, once they are known.
-        own: (n,) probability of each example's label, once known.
+        probabilities: (n, classes) as the sections found them, once known.
+        columns: Name to score of each example, for the table of all scores.
     """
 
     model: Adapted
@@ -51,7 +52,7 @@ class Bench:
     seed: int
     thumbnails: Thumbnails
     suspects: NDArray[np.int64] | None = None
-    own: NDArray[np.float64] | None = None
+    probabilities: NDArray[np.float64] | None = None
     columns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property

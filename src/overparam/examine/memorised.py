@@ -50,7 +50,8 @@ def memorised(bench: Bench, deadline: float) -> Section:
         section.state, section.reason = "skipped", "all labels in the sample are of one class"
         return section
     found = knn_memorization_exact(features.numpy(), y, fraction=FRACTION)
-    own = np.zeros(n) if bench.own is None or len(bench.own) < n else bench.own[:n]
+    p = bench.probabilities
+    own = np.zeros(n) if p is None or len(p) < n else p[np.arange(n), y]
     high, low = found >= HIGH, found < LOW
     bench.columns["memorisation"] = np.concatenate([found, np.full(len(bench.y) - n, np.nan)])
     section.finding = (

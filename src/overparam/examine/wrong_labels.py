@@ -52,7 +52,7 @@ def wrong_labels(bench: Bench, deadline: float) -> Section:
         if not halves and features.shape[1] > 1:
             halves = [leave_one_out(features[:, k::2].numpy(), y, bench.classes)[own] for k in (0, 1)]
     p = total / (2 * used)
-    bench.own, bench.suspects = p[own], np.argsort(p[own], kind="stable")
+    bench.probabilities, bench.suspects = p, np.argsort(p[own], kind="stable")
     bench.columns |= {"label_probability": p[own], "suggested": p.argmax(1).astype(np.float64)}
     _fill(section, bench, p, y, halves, used)
     if n < len(bench.y):
@@ -62,11 +62,11 @@ def wrong_labels(bench: Bench, deadline: float) -> Section:
 
 def _fill(section: Section, bench: Bench, p: Array, y: NDArray[np.int64], halves: list[Array], used: int) -> None:
     assert bench.suspects is not None
-    assert bench.own is not None
     n, order = len(y), bench.suspects
+    mine = p[np.arange(n), y]
     guess = p.argmax(1)
     # an example counts as doubtful where another class is as likely as that class usually is for its own examples
-    usual = np.array([bench.own[y == c].mean() if (y == c).any() else 1.0 for c in range(bench.classes)])
+    usual = np.array([mine[y == c].mean() if (y == c).any() else 1.0 for c in range(bench.classes)])
     doubtful = (guess != y) & (p[np.arange(n), guess] >= usual[guess])
     share = wilson(int(doubtful.sum()), n)
     section.finding = (

@@ -207,7 +207,7 @@ def squared_norms(layer: nn.Module, a: Tensor, d: Tensor) -> Tensor:
         biased = layer.bias is not None
         if d.dim() == 2:
             return d.square().sum(1) * (a.square().sum(1) + biased)
-        return _product(a.flatten(1, -2).mT, d.flatten(1, -2).mT, biased)
+        return outer_norms(a.flatten(1, -2).mT, d.flatten(1, -2).mT, biased)
     if isinstance(layer, nn.Conv2d):
         rows = in_cache(layer, d)
         return torch.cat([
@@ -238,7 +238,7 @@ def _of_convolution(layer: nn.Conv2d, a: Tensor, d: Tensor) -> Tensor:
     patches = columns(layer, a)
     groups, biased = layer.groups, layer.bias is not None
     parts = zip(patches.chunk(groups, 1), d.flatten(2).chunk(groups, 1), strict=True)
-    return torch.stack([_product(inner, outer, biased) for inner, outer in parts]).sum(0)
+    return torch.stack([outer_norms(inner, outer, biased) for inner, outer in parts]).sum(0)
 
 
 def columns(layer: nn.Conv2d, a: Tensor) -> Tensor:
@@ -262,9 +262,20 @@ def columns(layer: nn.Conv2d, a: Tensor) -> Tensor:
     return padded.as_strided((*padded.shape[:2], *size, *places), strides).flatten(4).flatten(1, 3)
 
 
-def _product(a: Tensor, d: Tensor, biased: bool) -> Tensor:
-    """|d a'|^2 for a (n, inputs, positions) and d (n, outputs, positions); with the bias's |sum of d|^2."""
+def outer_norms(a: Tensor, d: Tensor, biased: bool) -> Tensor:
+    """Return |d a'|^2 for each example, by whichever matrix is smaller; with the bias's |sum of d|^2.
+
+    Args:
+        a: (n, inputs, positions).
+        d: (n, outputs, positions).
+        biased: Whether the layer has a bias.
+
+    Returns:
+        (n,).
+    """
     positions = a.shape[2]
+    if positions == 1:
+        return (d.square().sum(1) * (a.square().sum(1) + biased))[:, 0]
     if positions**2 < a.shape[1] * d.shape[1]:
         total = ((a.mT @ a) * (d.mT @ d)).sum((1, 2))
     else:
