@@ -39,10 +39,14 @@ smoke: $(VENV)/.ready
 	$(BIN)/overparam run all --scale smoke
 
 evidence: $(VENV)/.ready
-	for slug in step-law matrix-sensing data-diet; do $(BIN)/overparam run $$slug --save evidence || exit 1; done
+	for slug in step-law matrix-sensing data-diet long-tail gradient-coherence hessian-spectrum generalization-bounds; do $(BIN)/overparam run $$slug --save evidence || exit 1; done
 
-benchmarks: $(VENV)/.ready-dev
-	$(BIN)/python benchmarks/run.py
+benchmarks: $(VENV)/.ready-dev .peers/.ready
+	PYTHONPATH=.peers $(BIN)/python benchmarks/run.py
+
+.peers/.ready: benchmarks/peers.txt | $(VENV)/.ready-dev
+	$(PIP) install --quiet --no-deps --target .peers --requirement benchmarks/peers.txt
+	@touch $@
 
 pins: $(VENV)/.ready-dev
 	$(PIP) freeze --exclude-editable | sed 's/+cpu//' | grep -v '^overparam' > constraints.txt
@@ -62,4 +66,4 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	@touch $@
 
 clean:
-	rm -rf $(VENV) site-build report .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .peers site-build report .pytest_cache .mypy_cache .ruff_cache

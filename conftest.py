@@ -1,8 +1,12 @@
 """Runs the examples of README and docs; those of docstrings run through --doctest-modules."""
 
+import os
+
 import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers side by side would wait for each other's threads
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """A network trained on photographs with the labels that people gave them, right or wrong.
 
 `overparam examine examples/cifar10n.py:worst` examines it; `random1` and `aggre` have fewer wrong labels, and
-`memorised` knows them by heart. The first call trains for minutes, later ones read the states from the cache. Needs CIFAR-10 and CIFAR-10N at hand.
+`memorised` knows them by heart. The first call trains for minutes, later ones read the states from the cache. Needs
+CIFAR-10 and CIFAR-10N at hand.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from torch.func import functional_call
 from overparam.errors import BadInput
 from overparam.methods.measures import pac_bayes
 from overparam.methods.measures.pac_bayes import each_draw, pacbayes_sigma, perturbed
-from overparam.methods.measures.worst_case import worst_case_scale
 from overparam.models.mlp import mlp
 
 
@@ -52,8 +51,6 @@ def test_a_larger_drop_needs_more_noise():
     scales = [float(pacbayes_sigma(model, data, target_drop=drop)) for drop in (0.05, 0.1, 0.2, 0.4)]
     assert scales == sorted(scales)
     assert scales[0] < scales[-1]
-    worst = [float(worst_case_scale(model, data, target_drop=drop)) for drop in (0.05, 0.1, 0.2)]
-    assert worst == sorted(worst)
 
 
 def test_noise_in_small_stacks_and_batches_gives_the_same(monkeypatch):
@@ -63,6 +60,37 @@ def test_noise_in_small_stacks_and_batches_gives_the_same(monkeypatch):
     parts = pacbayes_sigma(model, list(zip(x.split(37), y.split(37), strict=True)))
     assert parts.value == whole.value
     assert parts.halvings == whole.halvings
+
+
+@pytest.mark.parametrize("magnitude", [False, True])
+def test_stopping_early_leads_to_the_same_scale(monkeypatch, magnitude):
+    model, data = fitted(1_000)
+    early = pacbayes_sigma(model, data, magnitude=magnitude)
+    monkeypatch.setattr(pac_bayes, "FIRST", 10**9)
+    monkeypatch.setattr(pac_bayes, "ROWS", 10**9)
+    whole = pacbayes_sigma(model, data, magnitude=magnitude)
+    assert (early.value, early.drop, early.halvings) == (whole.value, whole.drop, whole.halvings)
+
+
+def test_most_halvings_see_few_examples(monkeypatch):
+    model, data = fitted(1_000)
+    seen = []
+
+    def count(network, weights, x, number):
+        seen.append(len(x))
+        return each_draw(network, weights, x, number)
+
+    monkeypatch.setattr(pac_bayes, "each_draw", count)
+    found = pacbayes_sigma(model, data)
+    assert sum(seen) < 0.7 * found.halvings * 1_000
+
+
+def test_sequences_of_different_lengths_are_not_shuffled():
+    model = nn.Sequential(nn.Embedding(9, 5), nn.Linear(5, 9))
+    batches = [(t, t) for t in (torch.arange(8).view(2, 4), torch.arange(9).view(3, 3))]
+    with torch.no_grad():
+        model[1].weight.copy_(model[0].weight), model[1].bias.zero_()
+    assert 0 < float(pacbayes_sigma(model, batches)) <= 2
 
 
 def test_one_after_another_gives_what_vmap_gives(monkeypatch):
@@ -77,25 +105,13 @@ def test_one_after_another_gives_what_vmap_gives(monkeypatch):
     torch.testing.assert_close(each_draw(model, weights, x, 2), together)
 
 
-def test_scaling_layers_against_each_other_changes_sigma_but_not_the_relative_scales():
+def test_scaling_layers_against_each_other_changes_sigma_but_hardly_the_relative_one():
     model, data = fitted()
-    before = pacbayes_sigma(model, data), worst_case_scale(model, data)
+    before = pacbayes_sigma(model, data), pacbayes_sigma(model, data, magnitude=True)
     with torch.no_grad():
         model[1].weight.mul_(8), model[1].bias.mul_(8), model[3].weight.div_(8)
     assert float(pacbayes_sigma(model, data)) < 0.8 * float(before[0])
-    assert float(worst_case_scale(model, data)) == pytest.approx(float(before[1]), rel=1e-6)
-
-
-def test_the_worst_case_is_worse_than_chance():
-    model, (x, y) = fitted()
-    alpha = float(worst_case_scale(model, (x, y)))
-    signs = torch.Generator().manual_seed(5)
-    for _ in range(5):
-        moved = {
-            name: w * (1 + alpha * (2 * torch.randint(0, 2, w.shape, generator=signs) - 1))
-            for name, w in perturbed(model, everything=False).items()
-        }
-        assert float((functional_call(model, moved, (x,)).argmax(1) != y).double().mean()) < 0.1
+    assert float(pacbayes_sigma(model, data, magnitude=True)) == pytest.approx(float(before[1]), rel=0.2)
 
 
 def test_frozen_weights_carry_no_noise():
@@ -122,7 +138,6 @@ def test_a_deadline_ends_the_search_at_the_lower_end_of_the_bracket():
     model, data = fitted()
     found = pacbayes_sigma(model, data, deadline=time.monotonic() - 1)
     assert (found.state, found.value, found.halvings, found.drop) == ("deadline", 0.0, 0, None)
-    assert worst_case_scale(model, data, deadline=time.monotonic() - 1).state == "deadline"
 
 
 def test_a_deadline_in_the_middle_keeps_what_is_known(monkeypatch):
@@ -140,7 +155,7 @@ def test_the_model_and_the_random_state_stay_as_they_were():
     model, data = fitted()
     before = {name: w.clone() for name, w in model.state_dict().items()}
     state = torch.random.get_rng_state()
-    pacbayes_sigma(model, data), worst_case_scale(model, data)
+    pacbayes_sigma(model, data)
     assert all(torch.equal(before[name], w) for name, w in model.state_dict().items())
     assert torch.equal(state, torch.random.get_rng_state())
     assert model.training
