@@ -45,32 +45,36 @@ def main() -> list[Result]:
         rankings = _cleanlab(bench.y.numpy(), own, bench.probabilities)
         for depth in DEPTHS:
             ours = float(wrong[bench.suspects[:depth]].mean())
-            others = "; ".join(f"{name} {wrong[order[:depth]].mean():.1%}" for name, order in rankings.items())
+            others = "; ".join(
+                f"{on}: " + ", ".join(f"{name} {wrong[order[:depth]].mean():.1%}" for name, order in found.items())
+                for on, found in rankings.items()
+            )
             name = f"{kind}, {wrong.mean():.0%} wrong, {fitted:.0%} fitted: first {depth:,}"
             results.append(Result(name, f"ours {ours:.1%}", others, "", "", None))
             print(results[-1], flush=True)
     return results
 
 
-def _cleanlab(y: np.ndarray, own: np.ndarray, ours: np.ndarray) -> dict[str, np.ndarray]:
+def _cleanlab(y: np.ndarray, own: np.ndarray, ours: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
     """Rankings by cleanlab, most suspicious first; none where it is not installed."""
     try:
         from cleanlab.rank import get_label_quality_scores
     except ImportError:
         print("cleanlab is not installed; its rankings are left out")
         return {}
-    methods = {
-        "margin": "normalized_margin",
-        "self-confidence": "self_confidence",
-        "entropy": "confidence_weighted_entropy",
+
+    def rankings(p: np.ndarray, methods: dict[str, str]) -> dict[str, np.ndarray]:
+        return {
+            name: np.argsort(get_label_quality_scores(y, p, method=method), kind="stable")
+            for name, method in methods.items()
+        }
+
+    margin, entropy = {"margin": "normalized_margin"}, {"entropy": "confidence_weighted_entropy"}
+    confidence = {"self-confidence": "self_confidence"}
+    return {
+        "cleanlab on the network": rankings(own, confidence | margin | entropy),
+        "on our probabilities": rankings(ours, margin | entropy),  # its self-confidence is our ranking
     }
-    found = {}
-    for short, method in methods.items():
-        found[f"cleanlab {short}, network"] = np.argsort(get_label_quality_scores(y, own, method=method), kind="stable")
-        found[f"{short}, our probabilities"] = np.argsort(
-            get_label_quality_scores(y, ours, method=method), kind="stable"
-        )
-    return found
 
 
 if __name__ == "__main__":
