@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from overparam.examine.bench import Bench
 from overparam.examine.section import Section
 from overparam.lab.wording import percent, short
-from overparam.methods.measures.coherence import Coherence, Method, coherence
+from overparam.methods.measures.coherence import Coherence, coherence
+from overparam.methods.measures.gradient_sums import Method
 from overparam.stats import t_interval
 
 if TYPE_CHECKING:

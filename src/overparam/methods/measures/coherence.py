@@ -14,21 +14,16 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 
 from overparam.errors import BadInput
-from overparam.methods.measures.grand import columns, in_cache, listening, obstacle, squared_norms
-from overparam.methods.measures.objective import Batches, Loss, batches, check_model, losses
-
-Method = Literal["auto", "hooks", "vmap", "loop"]
-Pass = Callable[[nn.Module, Sequence[nn.Module], Loss, Tensor, Tensor], tuple[list[Tensor], list[Tensor]]]
+from overparam.methods.measures.gradient_sums import Method, Pass, choose_pass, owners, single_gradients
+from overparam.methods.measures.objective import Batches, Loss, batches, check_model
 
 
 @dataclass(frozen=True)
@@ -100,19 +95,19 @@ def coherence(
         1.0
     """
     check_model(model)
-    owners = _owners(model)
+    held = owners(model)
     step: Pass | None = None
     sums: list[Tensor] = []
-    squares = torch.zeros(len(owners), dtype=torch.float64)
+    squares = torch.zeros(len(held), dtype=torch.float64)
     m = 0
     for x, y in batches(data, chunk=chunk):
-        step = step or _pass(model, [layer for _, layer in owners], method, x)
-        totals, norms = step(model, [layer for _, layer in owners], loss_fn, x, y)
+        step = step or choose_pass(model, [layer for _, layer in held], method, x)
+        totals, norms = step(model, [layer for _, layer in held], loss_fn, x, y)
         sums = [s + t.double() for s, t in zip(sums, totals, strict=True)] if sums else [t.double() for t in totals]
         squares += torch.stack([n.double().sum() for n in norms]).cpu()
         m += len(x)
     of_sums = torch.stack([s.square().sum() for s in sums]).cpu()
-    layers = {name: _result(m, float(a), float(b)) for (name, _), a, b in zip(owners, of_sums, squares, strict=True)}
+    layers = {name: _result(m, float(a), float(b)) for (name, _), a, b in zip(held, of_sums, squares, strict=True)}
     found = _result(m, float(of_sums.sum()), float(squares.sum()))
     if found.mean_sq_norm == 0.0:
         warnings.warn("all gradients are zero: their coherence is not defined", stacklevel=2)
@@ -211,7 +206,7 @@ def per_example_grads(model: nn.Module, loss_fn: Loss, x: Tensor, y: Tensor, *, 
         [[-2.0, 0.0], [0.0, -2.0]]
     """
     check_model(model)
-    parts = [_grads(model, loss_fn, xs, ys) for xs, ys in batches((x, y), chunk=chunk or max(1, len(x)))]
+    parts = [single_gradients(model, loss_fn, xs, ys) for xs, ys in batches((x, y), chunk=chunk or max(1, len(x)))]
     return torch.cat([torch.cat([g.flatten(1) for g in part.values()], 1) for part in parts])
 
 
@@ -313,117 +308,3 @@ def _of(grads: Tensor) -> Coherence:
 
 def _result(m: int, of_sum: float, of_each: float) -> Coherence:
     return Coherence(m, of_sum / (m * of_each) if of_each > 0 else math.nan, of_each / m)
-
-
-def _owners(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Layers with trainable weights of their own, by name."""
-    every = model.named_modules()
-    return [(name or "model", m) for name, m in every if any(p.requires_grad for p in m.parameters(recurse=False))]
-
-
-def _weights(layers: Sequence[nn.Module]) -> Iterator[tuple[int, Tensor]]:
-    """Trainable weights with the position of the first layer that holds them: tied ones come once."""
-    seen: set[int] = set()
-    for k, layer in enumerate(layers):
-        for p in layer.parameters(recurse=False):
-            if p.requires_grad and id(p) not in seen:
-                seen.add(id(p))
-                yield k, p
-
-
-def _pass(model: nn.Module, layers: Sequence[nn.Module], method: Method, x: Tensor) -> Pass:
-    ways: dict[str, Pass] = {"hooks": _by_hooks, "vmap": _by_vmap, "loop": _by_loop}
-    if method != "auto" and method not in ways:
-        raise BadInput(f"method={method!r} is unknown; give 'auto', {', '.join(map(repr, ways))}")
-    reason = obstacle(model, layers, x[:1]) if method in ("auto", "hooks") else ""
-    if method == "hooks" and reason:
-        raise BadInput(f"method='hooks' does not cover {reason}; pass method='vmap'")
-    return ways[("vmap" if reason else "hooks") if method == "auto" else method]
-
-
-def _by_layer(layers: Sequence[nn.Module], sums: Sequence[Tensor]) -> list[Tensor]:
-    """Collect flat sums of gradients by layer."""
-    parts: list[list[Tensor]] = [[] for _ in layers]
-    for (k, _), total in zip(_weights(layers), sums, strict=True):
-        parts[k].append(total.flatten())
-    return [torch.cat(p) if p else torch.zeros(0, device=sums[0].device) for p in parts]
-
-
-def _by_hooks(
-    model: nn.Module, layers: Sequence[nn.Module], loss_fn: Loss, x: Tensor, y: Tensor
-) -> tuple[list[Tensor], list[Tensor]]:
-    with listening(layers) as heard, torch.enable_grad():
-        loss = losses(loss_fn, model(x), y).sum()  # a mean would divide each gradient by the batch size
-        # where all gradients of a convolution are formed anyway, their sum need not be asked for
-        formed = {k for k, layer in enumerate(layers) if _is_small(layer, heard.probes[k])}
-        weights = [(k, p) for k, p in _weights(layers) if k not in formed]
-        wanted = [*(p for _, p in weights), *(heard.probes[k] for k in range(len(layers)))]
-        found = torch.autograd.grad(loss, wanted)
-    deltas = found[len(weights) :]
-    sums: list[list[Tensor]] = [[] for _ in layers]
-    for (k, _), total in zip(weights, found, strict=False):
-        sums[k].append(total.flatten())
-    norms = []
-    with torch.no_grad():
-        for k, (layer, d) in enumerate(zip(layers, deltas, strict=True)):
-            if isinstance(layer, nn.Conv2d) and k in formed:
-                sums[k], squares = _formed(layer, heard.inputs[k], d)
-                norms.append(squares)
-            else:
-                norms.append(squared_norms(layer, heard.inputs[k], d))
-    return [torch.cat(parts) for parts in sums], norms
-
-
-def _formed(layer: nn.Conv2d, a: Tensor, d: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Sum and squared norms of the gradients of a convolution, formed for a few examples at a time."""
-    rows, squares = in_cache(layer, d), []
-    sums = [torch.zeros_like(p).flatten() for p in layer.parameters(recurse=False)]
-    for inputs, outer in zip(torch.split(a, rows), torch.split(d.flatten(2), rows), strict=True):
-        grads = outer @ columns(layer, inputs).mT
-        parts = [grads.flatten(1), outer.sum(2)][: len(sums)]
-        for total, part in zip(sums, parts, strict=True):
-            total += part.sum(0)
-        squares.append(torch.stack([part.square().sum(1) for part in parts]).sum(0))
-    return sums, torch.cat(squares)
-
-
-def _is_small(layer: nn.Module, d: Tensor) -> bool:
-    """Whether the gradient of a convolution has fewer numbers than the Gram matrix of its positions."""
-    if not isinstance(layer, nn.Conv2d) or layer.groups > 1:
-        return False
-    return layer.weight.numel() <= d[0, 0].numel() ** 2
-
-
-def _grads(model: nn.Module, loss_fn: Loss, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    named = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-
-    def loss(weights: dict[str, Tensor], one: Tensor, label: Tensor) -> Tensor:
-        return losses(loss_fn, functional_call(model, weights, (one[None],)), label[None])[0]
-
-    return vmap(grad(loss), in_dims=(None, 0, 0))(named, x, y)  # type: ignore[no-any-return]
-
-
-def _by_vmap(
-    model: nn.Module, layers: Sequence[nn.Module], loss_fn: Loss, x: Tensor, y: Tensor
-) -> tuple[list[Tensor], list[Tensor]]:
-    names = {id(p): name for name, p in model.named_parameters()}
-    grads = _grads(model, loss_fn, x, y)
-    mine = [(k, grads[names[id(p)]]) for k, p in _weights(layers)]
-    norms = [torch.zeros(len(x), device=x.device) for _ in layers]
-    for k, g in mine:
-        norms[k] = norms[k] + g.flatten(1).square().sum(1)
-    return _by_layer(layers, [g.sum(0) for _, g in mine]), norms
-
-
-def _by_loop(
-    model: nn.Module, layers: Sequence[nn.Module], loss_fn: Loss, x: Tensor, y: Tensor
-) -> tuple[list[Tensor], list[Tensor]]:
-    weights = list(_weights(layers))
-    sums = [torch.zeros_like(p) for _, p in weights]
-    norms = [torch.zeros(len(x), device=x.device) for _ in layers]
-    for i in range(len(x)):
-        loss = losses(loss_fn, model(x[i : i + 1]), y[i : i + 1])[0]
-        for j, g in enumerate(torch.autograd.grad(loss, [p for _, p in weights], materialize_grads=True)):
-            sums[j] += g
-            norms[weights[j][0]][i] += g.square().sum()
-    return _by_layer(layers, sums), norms
