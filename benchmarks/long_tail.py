@@ -93,7 +93,7 @@ def banks() -> list[Result]:
             torch.set_num_threads(threads)
             results.append(
                 compare(
-                    f"{MEMBERS} perceptrons on subsets of {n:,} digits, 150 steps, {threads} thread{'s'[: threads - 1]}",
+                    f"{MEMBERS} perceptrons on subsets of {n:,} digits, threads: {threads}",
                     ours,
                     lambda x=x, y=y, masks=masks: sklearn_loop(x, y, masks, BANK.steps),
                     peer_name="MLPClassifier in a loop",

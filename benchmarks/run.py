@@ -27,7 +27,7 @@ def main() -> None:
         "# Benchmarks",
         "",
         "Each row times ours and the peer alternately in one process, one thread where no other number is named, after",
-        "checking that both give the same numbers. Ratios are the peer's time over ours: median, and range over the pairs.",
+        "checking that both give the same numbers. Ratios are the peer's time over ours: median, and range over pairs.",
         "",
         f"{datetime.now(UTC):%-d %B %Y}; {made['machine']}, {made['cores']} cores; Python {made['python']}, "
         + ", ".join(f"{n} {v}" for n, v in made["libraries"].items())
