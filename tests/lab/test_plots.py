@@ -2,10 +2,20 @@ import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
 from overparam.lab import Drawing
-from overparam.lab.plots import PLOT_COLOURS, label_end, lines_with_band, style, to_svg, unit_on_top
+from overparam.lab.plots import (
+    PLOT_COLOURS,
+    label_end,
+    label_ends,
+    lines_with_band,
+    room_right,
+    style,
+    to_svg,
+    unit_on_top,
+)
 
 
 def drawing():
@@ -65,3 +75,23 @@ def test_the_style_stays_inside():
     with style():
         assert not mpl.rcParams["axes.spines.top"]
     assert mpl.rcParams["axes.spines.top"] == before
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_labels_at_line_ends_keep_apart_in_the_order_of_the_lines(scale):
+    figure = Figure(figsize=(5, 3.3), dpi=72)
+    axes = figure.add_subplot(yscale=scale, xlim=(1, 10), ylim=(1, 100))
+    room_right(axes)
+    assert axes.get_xlim() == (1, pytest.approx(10 + 0.42 * 9))
+    label_ends(axes, 10, {"top": 50.0, "same": 10.0, "close": 10.1}, subject="top")
+    figure.canvas.draw()
+    boxes = {t.get_text(): t.get_window_extent() for t in axes.texts}
+    assert boxes["same"].y1 <= boxes["close"].y0 + 1
+    assert boxes["close"].y1 < boxes["top"].y0
+    assert [t.get_fontweight() for t in axes.texts if t.get_text() == "top"] == ["bold"]
+
+
+def test_room_on_a_logarithmic_axis_is_a_share_of_its_decades():
+    axes = Figure().add_subplot(xscale="log", xlim=(1, 100))
+    room_right(axes, 0.5)
+    assert axes.get_xlim() == (1, pytest.approx(1000))

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from overparam.lab import Drawing, Trials
-from overparam.lab.plots import INK, INK_2, PLOT_COLOURS, lines_with_band
+from overparam.lab.plots import INK, INK_2, PLOT_COLOURS, label_ends, lines_with_band
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEAST = 1e-12
-
-
-def _labels(axes: Axes, x: float, ends: Mapping[str, float], *, subject: str = "") -> None:
-    """Write the names of lines at their ends, moved apart where they would overlap."""
-    low, high = axes.get_ylim()
-    least = (high - low) * 0.078
-    order = sorted(ends, key=lambda name: ends[name])
-    places = [ends[name] for name in order]
-    for _ in range(100):
-        for i in range(len(places) - 1):
-            overlap = least - (places[i + 1] - places[i])
-            if overlap > 0:
-                places[i] -= overlap / 2
-                places[i + 1] += overlap / 2
-    for name, y in zip(order, places, strict=True):
-        weight = "bold" if name == subject else "normal"
-        axes.annotate(
-            name, (x, y), xytext=(7, 0), textcoords="offset points", va="center", color=INK, fontweight=weight,
-            annotation_clip=False,
-        )  # fmt: skip
 
 
 def _logs(rows: list[list[float]]) -> np.ndarray:
@@ -71,7 +50,7 @@ def leading(trials: Trials) -> Drawing:
     axes.set_xticks([1, 5, 9, 15, 20, 25])
     axes.set_xlim(0, 36)
     _powers(axes)
-    _labels(axes, shown, ends)
+    label_ends(axes, shown, ends)
     ratio, near = np.exp(frame.groupby("width").log_ratio.mean()), frame.groupby("width").near_zero_share.mean()
     caption = (
         f"Behind the ninth eigenvalue the spectrum steps down by a factor of {ratio.min():.1f} to {ratio.max():.1f} on "
@@ -104,7 +83,7 @@ def by_parameters(trials: Trials) -> Drawing:
     low, high = axes.get_ylim()
     shown = [t for t in ticks if low <= np.log10(t) <= high]
     axes.set_yticks(np.log10(shown), [f"{t:g}" for t in shown])
-    _labels(axes, x[-1], {"first four": float(values[-1, :4].mean()), "next six": float(values[-1, 4:].mean())},
+    label_ends(axes, x[-1], {"first four": float(values[-1, :4].mean()), "next six": float(values[-1, 4:].mean())},
             subject="first four")  # fmt: skip
     table = frame.groupby(["width", "parameters"], as_index=False)[
         ["lambda_1", "log_outliers", "near_zero_share", "loss"]
@@ -142,7 +121,7 @@ def by_clusters(trials: Trials) -> Drawing:
     axes.set_ylim(bottom=0)
     top = int(axes.get_ylim()[1])
     axes.set_yticks(range(0, top + 1, max(1, top // 5)))
-    _labels(axes, groups[-1], ends)
+    label_ends(axes, groups[-1], ends)
     table = frame.groupby(["clusters", "separation"], as_index=False)[["above_edge", "counted", "lambda_1", "log_bulk"]]
     means = frame.groupby("clusters").above_edge.mean()
     bulk = np.exp(frame.groupby("clusters").log_bulk.mean())
@@ -183,7 +162,7 @@ def path(trials: Trials) -> Drawing:
     axes.set_xlim(-0.02, 1.55)
     axes.set_ylim(axes.get_ylim()[0] - 0.4, axes.get_ylim()[1])
     _powers(axes)
-    _labels(axes, 1.0, ends, subject=ARMS["continued"])
+    label_ends(axes, 1.0, ends, subject=ARMS["continued"])
     frame = trials.frame
     caption = (
         f"From the large-batch solution to where small batches lead from there the barrier is "
