@@ -6,6 +6,7 @@ import numpy as np
 
 from overparam.lab import Drawing, Trials
 from overparam.lab.plots import INK, INK_2, PLOT_COLOURS, label_ends, lines_with_band, room_right, unit_on_top
+from overparam.lab.wording import percent
 
 NAMES = {
     "mean": "descent", "winsor-1": "c = 1", "winsor-2": "c = 2", "winsor-4": "c = 4", "winsor-8": "c = 8",
@@ -29,7 +30,7 @@ def coherence_by_epoch(trials: Trials) -> Drawing:
         colour = PLOT_COLOURS[1] if share == 1.0 else colour
         lines_with_band(axes, x, np.log10(np.maximum(data, 1e-3)), colour=colour)
         means[share] = data.mean(0)
-    axes.axhline(0, color=INK_2, linewidth=1.2, dashes=(4, 3))
+    axes.plot([x[0], x[-1]], [0, 0], color=INK_2, linewidth=1.2, dashes=(4, 3))
     axes.set_title("m-coherence of the training set")
     axes.set_xlabel("epochs")
     axes.set_xticks(x, [str(e) if i % 2 == 0 or len(epochs) < 8 else "" for i, e in enumerate(epochs)])
@@ -49,7 +50,7 @@ def coherence_by_epoch(trials: Trials) -> Drawing:
 
 
 def _share(share: float) -> str:
-    return {0.0: "real labels", 1.0: "random"}.get(share, f"{share:.0%} redrawn")
+    return {0.0: "real labels", 1.0: "random"}.get(share, f"{percent(share)} redrawn")
 
 
 def right_before_wrong(trials: Trials) -> Drawing:
