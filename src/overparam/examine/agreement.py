@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from overparam.examine.bench import Bench
 from overparam.examine.section import Section
@@ -63,14 +63,14 @@ def agreement(bench: Bench, deadline: float) -> Section:
             interval = t_interval(parts)
             section.numbers["alpha_interval"] = [interval.low, interval.high]
             section.uncertainty = (
-                f"As a share of all pairs the agreement is {interval.estimate:.3f} [{interval.low:.3f}, "
-                f"{interval.high:.3f}] over {FOLDS} disjoint parts of {fold} examples, 95 % interval; 0 is none, 1 is "
-                "full."
+                f"The agreement of two different examples, from 0 for none to 1 for full, is {interval.estimate:.3f} "
+                f"[{interval.low:.3f}, {interval.high:.3f}]: 95 % interval over {FOLDS} disjoint parts of {fold} "
+                "examples."
             )
     shown = sorted(whole.per_layer.items(), key=lambda kv: -kv[1].mean_sq_norm)[:8]
     section.columns = ("layer", "m-coherence", "share of squared norm")
     section.rows = [
-        (name.removeprefix("inner."), short(layer.m_coherence), f"{percent(layer.mean_sq_norm / whole.mean_sq_norm)}")
+        (name.removeprefix("inner."), short(layer.m_coherence), percent(layer.mean_sq_norm / whole.mean_sq_norm))
         for name, layer in shown
     ]
     if bench.checkpoints:
@@ -139,10 +139,10 @@ def _measure(
 ) -> Coherence:
     x, y = bench.sample(n, start)
     with warnings.catch_warnings(action="ignore"):  # vanishing gradients are said in words
-        return coherence(model, bench.loss, (x, y), method=method, per_layer=per_layer, chunk=_chunk(model, x))
+        return coherence(model, bench.loss, (x, y), method=method, per_layer=per_layer, chunk=_chunk(model))
 
 
-def _chunk(model: nn.Module, x: Tensor) -> int:
+def _chunk(model: nn.Module) -> int:
     """Examples at a time such that their gradients stay below a gigabyte where they have to be formed."""
     weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return max(1, min(256, 2**28 // max(1, weights)))
