@@ -28,10 +28,11 @@ def digits():
 
 
 @functools.cache
-def _training():
+def fitted(steps=400, weight_decay=5e-4):
+    """Step to network, trained on the noisy digits."""
     x, y, _ = digits()
-    recipe = Recipe(steps=400, batch_size=50, learning_rate=0.1)
-    orders = batch_order(torch.arange(600), steps=400, batch_size=50, generator=draw(3))[None]
+    recipe = Recipe(steps=steps, batch_size=50, learning_rate=0.1, weight_decay=weight_decay)
+    orders = batch_order(torch.arange(600), steps=steps, batch_size=50, generator=draw(3))[None]
     kept = train_fixed_steps([mlp(64, [64], 10, generator=draw(4))], x, y, orders=orders, recipe=recipe,
                              at_steps=(0, 40, 120))  # fmt: skip
     return {step: nets[0] for step, nets in kept.items()}
@@ -40,7 +41,7 @@ def _training():
 def trained():
     """A perceptron that has learned the noisy digits, with two checkpoints and its first state."""
     x, y, _ = digits()
-    nets = copy.deepcopy(_training())
+    nets = copy.deepcopy(fitted())
     states = {step: net.state_dict() for step, net in nets.items()}
     return {
         "model": nets[400], "loss": functional.cross_entropy, "data": TensorDataset(x, y),

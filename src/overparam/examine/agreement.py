@@ -63,9 +63,9 @@ def agreement(bench: Bench, deadline: float) -> Section:
             interval = t_interval(parts)
             section.numbers["alpha_interval"] = [interval.low, interval.high]
             section.uncertainty = (
-                f"The agreement of two different examples, from 0 for none to 1 for full, is {interval.estimate:.3f} "
-                f"[{interval.low:.3f}, {interval.high:.3f}]: 95 % interval over {FOLDS} disjoint parts of {fold} "
-                "examples."
+                f"The agreement of two different examples, from 0 for none to 1 for full, is "
+                f"{short(interval.estimate)} [{short(interval.low)}, {short(interval.high)}]: 95 % interval over "
+                f"{FOLDS} disjoint parts of {fold} examples."
             )
     shown = sorted(whole.per_layer.items(), key=lambda kv: -kv[1].mean_sq_norm)[:8]
     section.columns = ("layer", "m-coherence", "share of squared norm")

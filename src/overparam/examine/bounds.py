@@ -12,7 +12,7 @@ from overparam.lab.wording import percent, short
 from overparam.methods.measures.generalization import compute_measures, list_measures
 from overparam.methods.measures.margins import margins
 
-MOST, LEAST, PASSES = 2000, 128, 400  # passes over the data that the search for noise takes
+MOST, LEAST, PASSES = 2000, 128, 600  # passes over the data that the search for noise takes
 SLOW = ("pacbayes_init", "pacbayes_orig", "pacbayes_flatness", "pacbayes_mag_init", "pacbayes_mag_orig",
         "pacbayes_mag_flatness", "sharpness_mag_flatness", "gradient_noise_end")  # fmt: skip
 PLAIN = ("entropy", "cross_entropy", "gradient_noise_end")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from overparam.examine.bench import Bench
 from overparam.examine.section import Section
-from overparam.lab.wording import percent, short
+from overparam.lab.wording import percent, short, superscript
 from overparam.methods.measures.hessian_operator import HessianOperator
 from overparam.methods.measures.lanczos import EigenResult, lanczos
 from overparam.methods.measures.outliers import count_outliers
@@ -171,7 +171,8 @@ def _draw_density(found: SpectralDensity) -> Drawing:
     axes.set_ylim(bottom=0)
     peak = grid[int(density.argmax())]
     caption = (
-        f"Most eigenvalues have a magnitude near 10^{peak:.0f}; the largest stand far to the right. Density of the "
-        f"logarithm of the magnitude, from {len(found.nodes)} random vectors; the far left gathers all that is smaller."
+        f"Most eigenvalues have a magnitude near 10{superscript(round(float(peak)))}; the largest stand far to the "
+        f"right. Density of the logarithm of the magnitude, from {len(found.nodes)} random vectors; the far left "
+        "gathers all that is smaller."
     )
     return Drawing(fig, caption)

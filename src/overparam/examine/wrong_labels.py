@@ -36,47 +36,50 @@ def wrong_labels(bench: Bench, deadline: float) -> Section:
     if not bench.classes:
         section.state, section.reason = "skipped", bench.why_none
         return section
-    total, used, halves, n = np.zeros((0, 0)), 0, list[Array](), len(bench.y)
+    owns, reads, halves, n = list[Array](), list[Array](), list[Array](), len(bench.y)
     now, left = time.monotonic(), 1 + len(bench.checkpoints)
     for _, model in bench.states(newest_first=True):
-        if used and time.monotonic() > deadline:
+        if owns and time.monotonic() > deadline:
             section.cut("Earlier states of the model were left out: time was up.")
             break
-        until = None if used else now + 0.8 * (deadline - now) / left  # the first pass sets the number for all
+        until = None if owns else now + 0.8 * (deadline - now) / left  # the first pass sets the number for all
         features, outputs = penultimate(model, bench.sample(n), deadline=until)
         n = len(outputs)
         y = bench.y[:n].numpy()
         own = (np.arange(n), y)
-        p = outputs.double().softmax(1).numpy() + leave_one_out(features.numpy(), y, bench.classes)
-        total, used = p if not used else total + p, used + 1
+        owns.append(outputs.double().softmax(1).numpy())
+        reads.append(leave_one_out(features.numpy(), y, bench.classes))
         if not halves and features.shape[1] > 1:
             halves = [leave_one_out(features[:, k::2].numpy(), y, bench.classes)[own] for k in (0, 1)]
-    p = total / (2 * used)
+    read: Array = np.mean(reads, axis=0)
+    p: Array = (np.mean(owns, axis=0) + read) / 2
     bench.probabilities, bench.suspects = p, np.argsort(p[own], kind="stable")
-    bench.columns |= {"label_probability": p[own], "suggested": p.argmax(1).astype(np.float64)}
-    _fill(section, bench, p, y, halves, used)
+    bench.columns |= {"label_probability": p[own], "suggested": read.argmax(1).astype(np.float64)}
+    _fill(section, bench, p, read, y, halves, len(owns))
     if n < len(bench.y):
         section.cut(f"{n:,} of {len(bench.y):,} examples were scored in the time given.")
     return section
 
 
-def _fill(section: Section, bench: Bench, p: Array, y: NDArray[np.int64], halves: list[Array], used: int) -> None:
+def _fill(
+    section: Section, bench: Bench, p: Array, read: Array, y: NDArray[np.int64], halves: list[Array], used: int
+) -> None:
     assert bench.suspects is not None
     n, order = len(y), bench.suspects
-    mine = p[np.arange(n), y]
-    guess = p.argmax(1)
-    # an example counts as doubtful where another class is as likely as that class usually is for its own examples
+    mine, guess = read[np.arange(n), y], read.argmax(1)
+    # by the read-out alone: a network that has memorised its labels doubts none. An example counts where another class
+    # is as likely as that class usually is for its own examples
     usual = np.array([mine[y == c].mean() if (y == c).any() else 1.0 for c in range(bench.classes)])
-    doubtful = (guess != y) & (p[np.arange(n), guess] >= usual[guess])
+    doubtful = (guess != y) & (read[np.arange(n), guess] >= usual[guess])
     share = wilson(int(doubtful.sum()), n)
     section.finding = (
-        f"{int(doubtful.sum()):,} of {n:,} labels ({percent(share.estimate)}) are doubtful: another class is at least "
-        "as likely as it usually is for its own examples."
+        f"{int(doubtful.sum()):,} of {n:,} labels ({percent(share.estimate)}) are doubtful: to the read-out another "
+        "class is at least as likely as that class usually is for its own examples."
     )
     section.numbers = {
         "examples": n, "states": used, "doubtful": int(doubtful.sum()),
         "doubtful_share": [share.estimate, share.low, share.high],
-        "top": [_entry(bench, p, y, int(i)) for i in order[:DEPTH]],
+        "top": [_entry(bench, p, read, y, int(i)) for i in order[:DEPTH]],
     }  # fmt: skip
     depth = min(DEPTH, n // 10)
     if halves and depth:
@@ -88,10 +91,11 @@ def _fill(section: Section, bench: Bench, p: Array, y: NDArray[np.int64], halves
             f"chance they would share {percent(depth / n)}. The list rests on {count(used, 'state')} of the model."
         )
     section.galleries = [Gallery(
-        f"The {min(SHOWN, n)} least likely labels", "Given label, what it looks like instead, and their probabilities.",
+        f"The {min(SHOWN, n)} least likely labels",
+        "Given label with its probability, and what the read-out says instead.",
         [bench.card(
             int(i), f"given: {bench.name_of(int(y[i]))}, {percent(p[i, y[i]])}",
-            f"rather: {_rather(bench, p, y, int(i))}",
+            f"rather: {_rather(bench, read, y, int(i))}",
         ) for i in order[:SHOWN]],
     )]  # fmt: skip
 
@@ -105,10 +109,10 @@ def _other(p: Array, y: NDArray[np.int64], i: int) -> int:
     return int(np.where(np.arange(p.shape[1]) == y[i], -1.0, p[i]).argmax())
 
 
-def _entry(bench: Bench, p: Array, y: NDArray[np.int64], i: int) -> dict[str, object]:
+def _entry(bench: Bench, p: Array, read: Array, y: NDArray[np.int64], i: int) -> dict[str, object]:
     return {
         "position": int(bench.examples.positions[i]),
         "label": int(y[i]),
         "probability": float(p[i, y[i]]),
-        "suggested": _other(p, y, i),
+        "suggested": _other(read, y, i),
     }

@@ -59,7 +59,7 @@ def short(value: float, *, sign: bool = False) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share in per cent: one decimal below ten, none above.
+    """Write a share in per cent: no decimals from ten on, one below, two below a tenth; one right below the whole.
 
     Args:
         share: 0 to 1, or any other number.
@@ -68,11 +68,15 @@ def percent(share: float) -> str:
         Its text.
 
     Example:
-        >>> percent(0.1649), percent(0.0123), percent(1.0)
-        ('16\u202f%', '1.2\u202f%', '100\u202f%')
+        >>> percent(0.1649), percent(0.0123), percent(0.01), percent(0.9963)
+        ('16\u202f%', '1.2\u202f%', '1\u202f%', '99.6\u202f%')
     """
     value = 100 * share
-    return f"{value:.{1 if 0 < abs(value) < 9.95 else 0}f}{THIN}%".replace("-", MINUS)
+    size = abs(value)
+    decimals = 2 if size < 0.095 else 1 if size < 9.95 or 99 < size < 100 else 0
+    text = f"{value:.{decimals}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{text.replace('-', MINUS)}{THIN}%"
 
 
 def superscript(value: int) -> str:
