@@ -36,7 +36,7 @@ def wrong_labels(bench: Bench, deadline: float) -> Section:
     if not bench.classes:
         section.state, section.reason = "skipped", bench.why_none
         return section
-    owns, reads, halves, n = list[Array](), list[Array](), list[Array](), len(bench.y)
+    owns, reads, halves, n = list[Array](), list[Array](), list[list[Array]](), len(bench.y)
     now, left = time.monotonic(), 1 + len(bench.checkpoints)
     for _, model in bench.states(newest_first=True):
         if owns and time.monotonic() > deadline:
@@ -49,8 +49,9 @@ def wrong_labels(bench: Bench, deadline: float) -> Section:
         own = (np.arange(n), y)
         owns.append(outputs.double().softmax(1).numpy())
         reads.append(leave_one_out(features.numpy(), y, bench.classes))
-        if not halves and features.shape[1] > 1:
-            halves = [leave_one_out(features[:, k::2].numpy(), y, bench.classes)[own] for k in (0, 1)]
+        if features.shape[1] > 1:
+            parts = (features[:, k::2].numpy() for k in (0, 1))
+            halves.append([leave_one_out(part, y, bench.classes)[own] for part in parts])
     read: Array = np.mean(reads, axis=0)
     p: Array = (np.mean(owns, axis=0) + read) / 2
     bench.probabilities, bench.suspects = p, np.argsort(p[own], kind="stable")
@@ -62,7 +63,7 @@ def wrong_labels(bench: Bench, deadline: float) -> Section:
 
 
 def _fill(
-    section: Section, bench: Bench, p: Array, read: Array, y: NDArray[np.int64], halves: list[Array], used: int
+    section: Section, bench: Bench, p: Array, read: Array, y: NDArray[np.int64], halves: list[list[Array]], used: int
 ) -> None:
     assert bench.suspects is not None
     n, order = len(y), bench.suspects
@@ -83,12 +84,13 @@ def _fill(
     }  # fmt: skip
     depth = min(DEPTH, n // 10)
     if halves and depth:
-        tops = [set(np.argsort(h, kind="stable")[:depth].tolist()) for h in halves]
+        tops = [set(np.argsort(np.mean(h, axis=0), kind="stable")[:depth].tolist()) for h in zip(*halves, strict=True)]
         agreement = len(tops[0] & tops[1]) / depth
         section.numbers["stability"] = agreement
         section.uncertainty = (
             f"Two read-outs, each of one half of the features, share {percent(agreement)} of their {depth} lowest; by "
-            f"chance they would share {percent(depth / n)}. The list rests on {count(used, 'state')} of the model."
+            f"chance they would share {percent(depth / n)}. The count is cautious, "
+            f"the list goes further: it rests on {count(used, 'state')} of the model."
         )
     section.galleries = [Gallery(
         f"The {min(SHOWN, n)} least likely labels",
