@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -46,6 +47,24 @@ def wait_for(condition, seconds, what):
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
+
+
+def suspend_between_writes(process, path):
+    """Stop a process at a moment at which it does not hold the file locked."""
+    stopped = psutil.Process(process.pid)
+    for _ in range(100):
+        stopped.suspend()
+        other = sqlite3.connect(path, timeout=0.1, isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+            return
+        except sqlite3.OperationalError:
+            stopped.resume()
+            time.sleep(0.05)
+        finally:
+            other.close()
+    pytest.fail("the driver held the ledger locked whenever it was stopped")
 
 
 def committed(ledger, run_id):
@@ -172,7 +191,7 @@ def test_a_driver_that_was_stopped_for_long_gives_way(home, overparam, monkeypat
     process = start(*RUN, "--set", "part=0,1")
     ledger = Ledger()
     wait_for(lambda: (r := ledger.latest_run("toy")) and committed(ledger, r.id), 60, "nothing committed")
-    psutil.Process(process.pid).suspend()
+    suspend_between_writes(process, home / "ledger.sqlite3")
     busy = overparam(*RUN, "--set", "part=0,1")
     assert busy.returncode == 1
     assert "is alive" in busy.stderr
