@@ -37,14 +37,15 @@ def main() -> list[Result]:
             subject_of(cifar10n.target(kind, epochs), kind), limit=20_000, seed=0, deadline=time.monotonic() + 600
         )
         wrong_labels(bench, time.monotonic() + 600)
-        assert bench.suspects is not None
+        assert bench.probabilities is not None
+        ranking = np.argsort(bench.probabilities[np.arange(len(bench.y)), bench.y.numpy()], kind="stable")
         truth = cifar10n.photographs(kind)[2][bench.examples.positions]
         wrong = (truth != bench.y).numpy()
         own = logits_of(bench.model, bench.x).double().softmax(1).numpy()
         fitted = float((own.argmax(1) == bench.y.numpy()).mean())
         rankings = _cleanlab(bench.y.numpy(), own, bench.probabilities)
         for depth in DEPTHS:
-            ours = float(wrong[bench.suspects[:depth]].mean())
+            ours = float(wrong[ranking[:depth]].mean())
             others = "; ".join(
                 f"{on}: " + ", ".join(f"{name} {wrong[order[:depth]].mean():.1%}" for name, order in found.items())
                 for on, found in rankings.items()

@@ -91,3 +91,12 @@ def test_what_is_no_model_is_refused():
         Subject(3, None, [])
     with pytest.raises(BadInput, match="loss is a int"):
         Subject(nn.Linear(1, 1), 3, [])
+
+
+def test_states_of_the_caller_keep_their_names():
+    made = load_subject(f"{TARGETS}:plain")
+    state = {f"module.{k}": v for k, v in made.model.state_dict().items()}
+    names = list(state)
+    subject = Subject(made.model, made.loss, made.data, checkpoints=[state], initial=state)
+    assert list(state) == names
+    assert set(subject.checkpoints[0]) == set(subject.initial) == set(made.model.state_dict())

@@ -39,7 +39,7 @@ def agreement(bench: Bench, deadline: float) -> Section:
     Returns:
         Section.
     """
-    section = Section("agreement", "Do examples agree?", READING, "gradient-coherence")
+    section = Section("agreement", READING)
     method = _method(bench)
     rounds = 2 + len(bench.checkpoints)  # the whole, its parts, and each checkpoint
     n = bench.affordable(

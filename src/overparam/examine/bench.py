@@ -19,8 +19,6 @@ from overparam.examine.subject import State, Subject
 from overparam.examine.thumbnails import Thumbnails
 from overparam.methods.measures.objective import Loss, batches, check_model, losses
 
-CHUNK = 256
-
 
 @dataclass
 class Bench:
@@ -36,7 +34,6 @@ class Bench:
         checkpoints: Earlier states, in order.
         initial: State before training, or None.
         seed: Of all that is drawn.
-        suspects: Rows of `examples` by how likely their label is wrong, once they are known.
         probabilities: (n, classes) as the sections found them, once known.
         columns: Name to score of each example, for the table of all scores.
     """
@@ -51,7 +48,6 @@ class Bench:
     initial: State | None
     seed: int
     thumbnails: Thumbnails
-    suspects: NDArray[np.int64] | None = None
     probabilities: NDArray[np.float64] | None = None
     columns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 

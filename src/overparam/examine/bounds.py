@@ -48,7 +48,7 @@ def bounds(bench: Bench, deadline: float) -> Section:
     Returns:
         Section.
     """
-    section = Section("bounds", "Norms and margins", READING, "generalization-bounds")
+    section = Section("bounds", READING)
     if not bench.classes:
         section.state, section.reason = "skipped", bench.why_none
         return section

@@ -39,7 +39,7 @@ def curvature(bench: Bench, deadline: float) -> tuple[Section, Tensor | None]:
     Returns:
         Section, and the direction of the largest eigenvalue if it was found.
     """
-    section = Section("curvature", "Curvature", READING, "hessian-spectrum")
+    section = Section("curvature", READING)
     k = max(10, bench.classes + 2)
     n = _examples(bench, deadline)
     operator = HessianOperator(bench.model, bench.loss, bench.sample(n))

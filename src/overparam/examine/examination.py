@@ -178,28 +178,17 @@ def examine(
     )
 
 
-TITLES = {
-    "wrong_labels": ("Labels that look wrong", "data-diet"),
-    "memorised": ("Memorised, and safe to drop", "long-tail"),
-    "agreement": ("Do examples agree?", "gradient-coherence"),
-    "curvature": ("Curvature", "hessian-spectrum"),
-    "flatness": ("Sharpness", "hessian-spectrum"),
-    "bounds": ("Norms and margins", "generalization-bounds"),
-}
-
-
 def _one(key: str, work: Callable[[float], Section], budget: Budget) -> Section:
     start = time.monotonic()
-    title, paper = TITLES[key]
     if budget.left <= 0:
-        return Section(key, title, "", paper, state="skipped", reason="No time was left; give more seconds.")
+        return Section(key, state="skipped", reason="No time was left; give more seconds.")
     try:
         section = work(budget.deadline(key))
     except OverparamError as error:
-        section = Section(key, title, "", paper, state="failed", reason=str(error))
+        section = Section(key, state="failed", reason=str(error))
     except Exception as error:  # the layers, the loss and the data are the user's and may raise anything
         words = str(error).splitlines()[0] if str(error) else ""
-        section = Section(key, title, "", paper, state="failed", reason=f"{type(error).__name__}: {words}")
+        section = Section(key, state="failed", reason=f"{type(error).__name__}: {words}")
     section.seconds = time.monotonic() - start
     return section
 

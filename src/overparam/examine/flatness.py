@@ -39,7 +39,7 @@ def flatness(bench: Bench, deadline: float, top: Tensor | None) -> Section:
     Returns:
         Section.
     """
-    section = Section("flatness", "Sharpness", READING, "hessian-spectrum")
+    section = Section("flatness", READING)
     draw = torch.Generator().manual_seed(bench.seed)
     directions = random_directions(bench.model, DIRECTIONS, generator=draw).to(bench.device)
     passes = len(RADII) * (DIRECTIONS + 1) + 1

@@ -32,7 +32,7 @@ def memorised(bench: Bench, deadline: float) -> Section:
     Returns:
         Section.
     """
-    section = Section("memorised", "Memorised, and safe to drop", READING, "long-tail")
+    section = Section("memorised", READING)
     if not bench.classes:
         section.state, section.reason = "skipped", bench.why_none
         return section

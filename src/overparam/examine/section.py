@@ -9,6 +9,15 @@ from typing import Any, Literal
 from overparam.lab.experiment import Drawing
 
 State = Literal["done", "partly", "skipped", "failed"]
+# key to heading, and to the slug of the paper behind it
+ABOUT = {
+    "wrong_labels": ("Labels that look wrong", "data-diet"),
+    "memorised": ("Memorised, and safe to drop", "long-tail"),
+    "agreement": ("Do examples agree?", "gradient-coherence"),
+    "curvature": ("Curvature", "hessian-spectrum"),
+    "flatness": ("Sharpness", "hessian-spectrum"),
+    "bounds": ("Norms and margins", "generalization-bounds"),
+}
 
 
 @dataclass(frozen=True)
@@ -49,9 +58,7 @@ class Section:
 
     Attributes:
         key: Name in the JSON.
-        title: Heading.
         reading: How to read it, for someone who knows none of the papers.
-        paper: Slug of the paper behind it.
         state: Done, partly (time was up), skipped or failed.
         finding: What was found, in a sentence or two.
         uncertainty: How sure that is, in a sentence.
@@ -66,9 +73,7 @@ class Section:
     """
 
     key: str
-    title: str
-    reading: str
-    paper: str
+    reading: str = ""
     state: State = "done"
     finding: str = ""
     uncertainty: str = ""
@@ -80,6 +85,16 @@ class Section:
     figures: list[tuple[str, Drawing]] = field(default_factory=list)
     galleries: list[Gallery] = field(default_factory=list)
     numbers: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Heading."""
+        return ABOUT[self.key][0]
+
+    @property
+    def paper(self) -> str:
+        """Slug of the paper behind it."""
+        return ABOUT[self.key][1]
 
     def cut(self, reason: str) -> None:
         """Note that time ran out before all was done.

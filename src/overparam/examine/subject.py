@@ -51,10 +51,9 @@ class Subject:
             raise BadInput(f"model is a {type(self.model).__name__}; pass a torch.nn.Module")
         if self.loss is not None and not callable(self.loss):
             raise BadInput(f"loss is a {type(self.loss).__name__}; pass a function of outputs and labels, or None")
-        for k, state in enumerate(self.checkpoints):
-            check_state(self.model, state, f"checkpoint {k + 1}")
+        self.checkpoints = [fitting(self.model, s, f"checkpoint {k + 1}") for k, s in enumerate(self.checkpoints)]
         if self.initial is not None:
-            check_state(self.model, self.initial, "the initial state")
+            self.initial = fitting(self.model, self.initial, "the initial state")
 
 
 def load_subject(target: str, checkpoints: Sequence[Path] = ()) -> Subject:
@@ -87,9 +86,7 @@ def load_subject(target: str, checkpoints: Sequence[Path] = ()) -> Subject:
         raise BadInput(f"{target} raised {type(error).__name__}: {error}; --traceback shows where") from error
     subject = subject_of(made, target)
     if checkpoints:
-        states = [read_checkpoint(path) for path in checkpoints]
-        for path, state in zip(checkpoints, states, strict=True):
-            check_state(subject.model, state, str(path))
+        states = [fitting(subject.model, read_checkpoint(path), str(path)) for path in checkpoints]
         subject.model.load_state_dict(states[-1])
         subject.checkpoints = [*subject.checkpoints, *states[:-1]]
     return subject
@@ -162,25 +159,28 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     return dict(found)
 
 
-def check_state(model: nn.Module, state: State, name: str) -> None:
-    """Refuse a state that does not fit the model, and take known prefixes off one that does.
+def fitting(model: nn.Module, state: State, name: str) -> State:
+    """Refuse a state that does not fit the model; take off the prefixes of parallel and compiled ones.
 
     Args:
         model: Network.
-        state: State dict; prefixes are taken off in place where that makes it fit.
+        state: State dict; it is not changed.
         name: Of the state, for messages.
+
+    Returns:
+        The state under the names of the model.
 
     Raises:
         BadInput: Names or shapes differ.
     """
     own = model.state_dict()
     for prefix in PREFIXES:
-        if isinstance(state, dict) and set(state) != set(own) and all(k.startswith(prefix) for k in state):
-            for key in list(state):
-                state[key.removeprefix(prefix)] = state.pop(key)
+        if set(state) != set(own) and all(k.startswith(prefix) for k in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
     odd = sorted(set(own) ^ set(state)) or [k for k in own if own[k].shape != state[k].shape]
     if odd:
         raise BadInput(f"{name} does not fit the model at {odd[0]!r}; give a state of the same architecture")
+    return state
 
 
 def _module(place: str) -> Any:

@@ -32,7 +32,7 @@ def wrong_labels(bench: Bench, deadline: float) -> Section:
     Returns:
         Section.
     """
-    section = Section("wrong_labels", "Labels that look wrong", READING, "data-diet")
+    section = Section("wrong_labels", READING)
     if not bench.classes:
         section.state, section.reason = "skipped", bench.why_none
         return section
@@ -54,7 +54,7 @@ def wrong_labels(bench: Bench, deadline: float) -> Section:
             halves.append([leave_one_out(part, y, bench.classes)[own] for part in parts])
     read: Array = np.mean(reads, axis=0)
     p: Array = (np.mean(owns, axis=0) + read) / 2
-    bench.probabilities, bench.suspects = p, np.argsort(p[own], kind="stable")
+    bench.probabilities = p
     bench.columns |= {"label_probability": p[own], "suggested": read.argmax(1).astype(np.float64)}
     _fill(section, bench, p, read, y, halves, len(owns))
     if n < len(bench.y):
@@ -65,8 +65,8 @@ def wrong_labels(bench: Bench, deadline: float) -> Section:
 def _fill(
     section: Section, bench: Bench, p: Array, read: Array, y: NDArray[np.int64], halves: list[list[Array]], used: int
 ) -> None:
-    assert bench.suspects is not None
-    n, order = len(y), bench.suspects
+    n = len(y)
+    order = np.argsort(p[np.arange(n), y], kind="stable")
     mine, guess = read[np.arange(n), y], read.argmax(1)
     # by the read-out alone: a network that has memorised its labels doubts none. An example counts where another class
     # is as likely as that class usually is for its own examples

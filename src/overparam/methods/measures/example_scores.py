@@ -10,9 +10,9 @@ Source: Paul, Ganguli, Dziugaite, arXiv 2107.07075, section 2. Departures from t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
@@ -21,32 +21,22 @@ from torch import Tensor, nn
 
 from overparam.errors import BadInput
 from overparam.methods.measures.grand import check_labels, check_scoring, grand
+from overparam.methods.measures.objective import Batches, batches
 from overparam.stats import spearman
 
-Batches = tuple[Tensor, Tensor] | Iterable[tuple[Tensor, Tensor]]
 Scores = NDArray[np.float64]
 Snapshots = Iterable[tuple[int, Sequence[nn.Module]]]
-
-
-def _batches(data: Batches, chunk: int) -> Iterator[tuple[Tensor, Tensor]]:
-    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor):
-        x, y = data
-        yield from zip(torch.split(x, chunk), torch.split(y, chunk), strict=True)
-    else:
-        yield from cast(Iterable[tuple[Tensor, Tensor]], data)
 
 
 @torch.no_grad()
 def _over(model: nn.Module, data: Batches, score: Callable[[Tensor, Tensor], Tensor], chunk: int) -> Tensor:
     scores: list[Tensor] = []
-    for x, y in _batches(data, chunk):
+    for x, y in batches(data, chunk=chunk):
         if not scores:
             check_scoring(model)
         logits = model(x)
         check_labels(y, logits.shape[-1])
         scores.append(score(logits, y))
-    if not scores:
-        raise BadInput("data holds no examples; pass (x, y) or batches of them")
     return torch.cat(scores)
 
 
