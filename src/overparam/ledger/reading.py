@@ -30,7 +30,12 @@ class Reader:
         self.engine.dispose()
 
     @contextlib.contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
+    def reading(self) -> Iterator[sa.Connection]:
+        """Open a connection that takes no lock; each statement sees what is committed.
+
+        Yields:
+            The connection.
+        """
         with (
             in_words(self.engine.url),
             self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
@@ -55,7 +60,7 @@ class Reader:
         }
         columns = [sa.func.sum(flag).label(name) for name, flag in flags.items()]
         query = sa.select(trial.c.experiment, sa.func.min(trial.c.position), *columns).where(trial.c.run_id == run_id)
-        with self._read() as db:
+        with self.reading() as db:
             rows = db.execute(query.group_by(trial.c.experiment).order_by(sa.func.min(trial.c.position))).all()
         return {row.experiment: {name: int(getattr(row, name)) for name in flags} for row in rows}
 
@@ -72,7 +77,7 @@ class Reader:
         where = [trial.c.run_id == run_id] + ([trial.c.experiment == experiment] if experiment else [])
         last = -1
         while True:
-            with self._read() as db:
+            with self.reading() as db:
                 query = sa.select(trial).where(*where, trial.c.position > last).order_by(trial.c.position).limit(CHUNK)
                 rows = db.execute(query).all()
             yield from rows
@@ -89,7 +94,7 @@ class Reader:
         Returns:
             Its row, or None.
         """
-        with self._read() as db:
+        with self.reading() as db:
             return db.execute(sa.select(run).where(run.c.id == run_id)).first()
 
     def latest_run(self, slug: str, *, scale: str | None = None, options: str | None = None) -> sa.Row[Any] | None:
@@ -106,7 +111,7 @@ class Reader:
         where = [run.c.paper == slug]
         where += [run.c.scale == scale] if scale else []
         where += [run.c.options_json == options] if options is not None else []
-        with self._read() as db:
+        with self.reading() as db:
             return db.execute(sa.select(run).where(*where).order_by(run.c.created_at.desc(), run.c.id.desc())).first()
 
     def verdicts(self, run_id: str) -> list[sa.Row[Any]]:
@@ -125,7 +130,7 @@ class Reader:
             old.c.at.label("old_at"),
             old.c.rule_hash.label("old_rule_hash"),
         )
-        with self._read() as db:
+        with self.reading() as db:
             return list(db.execute(sa.select(verdict, *columns).select_from(joined).where(verdict.c.run_id == run_id)))
 
     def latest_verdicts(self, options: str) -> list[sa.Row[Any]]:
@@ -156,7 +161,7 @@ class Reader:
             .where(run.c.options_json == options)
             .subquery()
         )
-        with self._read() as db:
+        with self.reading() as db:
             return list(db.execute(sa.select(inner).where(inner.c.n == 1)))
 
     def artefacts(self, run_id: str) -> list[sa.Row[Any]]:
@@ -168,7 +173,7 @@ class Reader:
         Returns:
             Rows of `artifact`.
         """
-        with self._read() as db:
+        with self.reading() as db:
             return list(db.execute(sa.select(artifact).where(artifact.c.made_by_run == run_id)))
 
     def events(self, run_id: str, after: int = 0) -> list[sa.Row[Any]]:
@@ -181,7 +186,7 @@ class Reader:
         Returns:
             Rows of `event` in order.
         """
-        with self._read() as db:
+        with self.reading() as db:
             return list(
                 db.execute(sa.select(event).where(event.c.run_id == run_id, event.c.seq > after).order_by(event.c.seq))
             )

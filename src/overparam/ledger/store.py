@@ -83,15 +83,23 @@ class Ledger(Reader):
 
     Args:
         url: Address of the database; by default from the settings.
+
+    Attributes:
+        insert: `INSERT` of the store in use, which knows `on_conflict_do_nothing` and `on_conflict_do_update`.
     """
 
     def __init__(self, url: str | None = None) -> None:
         super().__init__(url)
         name = self.engine.dialect.name  # both dialects know ON CONFLICT; only the one in use is imported
-        self._insert: Any = importlib.import_module(f"sqlalchemy.dialects.{name}").insert
+        self.insert: Any = importlib.import_module(f"sqlalchemy.dialects.{name}").insert
 
     @contextlib.contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
+    def writing(self) -> Iterator[sa.Connection]:
+        """Open a transaction; it is committed at the end, or rolled back if something is raised.
+
+        Yields:
+            The connection.
+        """
         with in_words(self.engine.url), self.engine.begin() as connection:
             yield connection
 
@@ -102,21 +110,21 @@ class Ledger(Reader):
             facts: Columns of `paper`.
             claims: Columns of `claim`; a rule with a new hash adds a row.
         """
-        with self._write() as db:
+        with self.writing() as db:
             update = {k: v for k, v in facts.items() if k != "slug"}
-            db.execute(self._insert(paper).values(**facts).on_conflict_do_update(index_elements=["slug"], set_=update))
+            db.execute(self.insert(paper).values(**facts).on_conflict_do_update(index_elements=["slug"], set_=update))
             for row in claims:
-                db.execute(self._insert(claim).values(first_seen_at=now(), **row).on_conflict_do_nothing())
+                db.execute(self.insert(claim).values(first_seen_at=now(), **row).on_conflict_do_nothing())
 
     def reap(self) -> None:
         """Mark runs as interrupted whose process is gone or whose lease has ended."""
-        with self._read() as db:
+        with self.reading() as db:
             held = db.execute(
                 sa.select(run.c.id, run.c.attempt, run.c.lease_owner, run.c.lease_until).where(run.c.state == "running")
             )
             dead = [row for row in held if row.lease_until < now() or is_gone(row.lease_owner)]
         for row in dead:
-            with self._write() as db:
+            with self.writing() as db:
                 same = (run.c.id == row.id, run.c.attempt == row.attempt, run.c.state == "running")
                 done = db.execute(
                     sa.update(run).where(*same, run.c.lease_until == row.lease_until).values(state="interrupted")
@@ -139,7 +147,7 @@ class Ledger(Reader):
         self.reap()
         owner = owner_of_this_process()
         lease = {"lease_owner": owner, "lease_until": now(LEASE)}
-        with self._write() as db:
+        with self.writing() as db:
             old = db.execute(
                 sa
                 .select(run.c.id, run.c.state, run.c.attempt, run.c.lease_owner, run.c.lease_until)
@@ -193,7 +201,7 @@ class Ledger(Reader):
         Raises:
             Conflict: The run is no longer ours.
         """
-        with self._write() as db:
+        with self.writing() as db:
             self._fence(db, hold, lease_until=now(LEASE))
             asked = db.execute(sa.select(run.c.cancel_requested_at).where(run.c.id == hold.run_id)).scalar()
             return asked is not None
@@ -204,7 +212,7 @@ class Ledger(Reader):
         Args:
             run_id: The run.
         """
-        with self._write() as db:
+        with self.writing() as db:
             db.execute(sa.update(run).where(run.c.id == run_id).values(cancel_requested_at=now()))
 
     def end(self, hold: Hold, state: str, wall_seconds: float) -> None:
@@ -215,7 +223,7 @@ class Ledger(Reader):
             state: succeeded, failed or cancelled.
             wall_seconds: Time that this attempt took.
         """
-        with self._write() as db:
+        with self.writing() as db:
             wall = run.c.wall_seconds + wall_seconds
             self._fence(db, hold, state=state, ended_at=now(), lease_owner=None, lease_until=None, wall_seconds=wall)
             if state == "cancelled":
@@ -256,7 +264,7 @@ class Ledger(Reader):
         """
         keys = [row["trial_key"] for row in rows]
         kept = ("metrics_json", "wall_seconds", "cpu_seconds", "peak_megabytes", "device")
-        with self._write() as db:
+        with self.writing() as db:
             self._fence(db, hold)
             known = (
                 {}
@@ -278,7 +286,7 @@ class Ledger(Reader):
                     "attempt": 0,
                 })
             if added:
-                db.execute(self._insert(trial).on_conflict_do_nothing(), added)
+                db.execute(self.insert(trial).on_conflict_do_nothing(), added)
             cached = sum(bool(row["cached"]) for row in added)
             self._event(db, hold.run_id, "planned", {"trials": len(added), "cached": cached})
         return cached
@@ -293,7 +301,7 @@ class Ledger(Reader):
         Returns:
             Trials grouped by task.
         """
-        with self._read() as db:
+        with self.reading() as db:
             waiting = (trial.c.run_id == hold.run_id, trial.c.state == "queued")
             first = sa.select(trial.c.task).where(*waiting).order_by(trial.c.task).distinct().limit(limit)
             rows = db.execute(
@@ -314,7 +322,7 @@ class Ledger(Reader):
         Returns:
             The attempt that a result must carry.
         """
-        with self._write() as db:
+        with self.writing() as db:
             self._fence(db, hold)
             mine = (trial.c.run_id == hold.run_id, trial.c.trial_key.in_(keys))
             db.execute(sa.update(trial).where(*mine).values(state="running", attempt=trial.c.attempt + 1))
@@ -327,7 +335,7 @@ class Ledger(Reader):
             hold: The run.
             keys: Their keys.
         """
-        with self._write() as db:
+        with self.writing() as db:
             self._fence(db, hold)
             mine = (trial.c.run_id == hold.run_id, trial.c.trial_key.in_(keys), trial.c.state == "running")
             db.execute(sa.update(trial).where(*mine).values(state="queued"))
@@ -345,7 +353,7 @@ class Ledger(Reader):
             Whether the results were taken; False when the attempt is not the present one.
         """
         stored = ("metrics_json", "wall_seconds", "cpu_seconds", "peak_megabytes", "device")
-        with self._write() as db:
+        with self.writing() as db:
             self._fence(db, hold)
             for key, values in rows.items():
                 mine = (trial.c.run_id == hold.run_id, trial.c.trial_key == key)
@@ -355,10 +363,10 @@ class Ledger(Reader):
                 if values["state"] == "done":
                     entry = {k: values[k] for k in stored} | {"made_by_run": hold.run_id, "made_at": now()}
                     experiment = sa.select(trial.c.experiment).where(*mine).scalar_subquery()
-                    insert = self._insert(cache).values(cache_key=key, experiment=experiment, **entry)
+                    insert = self.insert(cache).values(cache_key=key, experiment=experiment, **entry)
                     db.execute(insert.on_conflict_do_update(index_elements=["cache_key"], set_=entry))
             for item in made:
-                db.execute(self._insert(artifact).values(made_by_run=hold.run_id, **item).on_conflict_do_nothing())
+                db.execute(self.insert(artifact).values(made_by_run=hold.run_id, **item).on_conflict_do_nothing())
             self._event(
                 db,
                 hold.run_id,
@@ -374,7 +382,7 @@ class Ledger(Reader):
             hold: The run.
             rows: Columns of `verdict` without `run_id`, `supersedes` and `at`.
         """
-        with self._write() as db:
+        with self.writing() as db:
             self._fence(db, hold)
             scale = sa.select(run.c.scale).where(run.c.id == hold.run_id).scalar_subquery()
             for row in rows:
@@ -395,7 +403,7 @@ class Ledger(Reader):
                     "supersedes": last.run_id if last is not None and changed else None,
                     "at": now(),
                 }
-                insert = self._insert(verdict).values(run_id=hold.run_id, **values)
+                insert = self.insert(verdict).values(run_id=hold.run_id, **values)
                 db.execute(insert.on_conflict_do_update(index_elements=["run_id", "claim"], set_=values))
 
     def _options(self, hold: Hold) -> Any:

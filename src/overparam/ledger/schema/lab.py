@@ -1,4 +1,4 @@
-"""Tables of the ledger. Times are UTC text, sortable: `2026-11-21T14:03:00.000000Z`. Migrations follow these."""
+"""Tables of the lab: papers, claims, runs, trials, cache, events, artefacts, verdicts, figures."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
-    MetaData,
     Table,
     Text,
 )
 
-HEAD = "m001"  # newest migration; a test compares it with the folder
-
-metadata = MetaData()
+from overparam.ledger.schema.metadata import metadata
 
 paper = Table(
     "paper",
@@ -140,4 +137,15 @@ verdict = Table(
     Column("at", Text, nullable=False),
     ForeignKeyConstraint(["paper", "claim", "rule_hash"], ["claim.paper", "claim.claim", "claim.rule_hash"]),
     Index("verdict_by_claim", "paper", "claim", "at"),
+)
+
+figure = Table(
+    "figure",
+    metadata,
+    Column("run_id", Text, ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("svg", Text, nullable=False),
+    Column("caption", Text, nullable=False),
+    Column("table_json", Text, nullable=False),  # {"columns": [...], "rows": [[...]]}, as shown
 )

@@ -1,0 +1,1 @@
+"""The feed: what the sources list, merged, ordered, searched, and sent by e-mail."""

@@ -1,0 +1,1 @@
+"""The Daily Papers page: pages, API, live runs."""
