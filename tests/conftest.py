@@ -18,9 +18,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKS), os.environ.
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """Keep ledger and cache away from those of the user."""
+    """Keep ledger, cache, secret and outbox away from those of the user."""
     monkeypatch.setenv("OVERPARAM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OVERPARAM_DATABASE_URL", f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    monkeypatch.setenv("OVERPARAM_SECRET_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("OVERPARAM_OUTBOX", str(tmp_path / "outbox"))
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path
 

@@ -54,11 +54,17 @@ def shipped(name: str) -> Path:
     """Return a folder that comes with the project, from the installed package or from a checkout.
 
     Args:
-        name: `evidence` or `methods`.
+        name: `evidence`, `methods` or `guide`.
 
     Returns:
         The folder; it may be absent.
     """
     package = Path(__file__).parent
     installed = package / "shipped" / name
-    return installed if installed.is_dir() else package.parents[1] / {"methods": "docs/methods"}.get(name, name)
+    return installed if installed.is_dir() else package.parents[1] / {"methods": "docs/methods", "guide": "docs/guide"}.get(name, name)
+
+
+def embedder_folder() -> Path | None:
+    """Return the folder of a sentence-transformers model for search: `OVERPARAM_EMBEDDER`, else None."""
+    folder = os.environ.get("OVERPARAM_EMBEDDER")
+    return Path(folder) if folder else None

@@ -196,3 +196,60 @@ def test_artefacts_are_computed_once_and_recorded(ledger, toy, home, monkeypatch
     (made,) = ledger.artefacts(run)
     assert made.name == "costly"
     assert made.bytes > 0
+
+
+def test_claims_are_judged_while_the_run_goes_on(ledger, toy, monkeypatch):
+    from overparam.lab import judge
+
+    spec = Spec(toy, "smoke")
+    run = execute(spec, ledger, engine="inline")
+    kinds = [event.kind for event in ledger.events(run)]
+    assert kinds.index("judged") < len(kinds) - 1 - kinds[::-1].index("trial")
+    judged = [json.loads(e.body_json) for e in ledger.events(run, kind="judged")]
+    assert judged[0] == {"claim": "T1", "status": "reproduced"}
+    assert sorted(j["claim"] for j in judged) == ["T1", "T2", "T3", "T6"]  # each once
+    at_the_end = [judge.as_row(v, toy.claim(v.claim), "toy") for v in judge.judge(spec, ledger, run)[0]]
+    stored = [{name: row._mapping[name] for name in at_the_end[0]} for row in ledger.verdicts(run)]
+    assert sorted(stored, key=lambda r: r["claim"]) == sorted(at_the_end, key=lambda r: r["claim"])
+
+
+@pytest.mark.slow
+def test_what_runs_now_is_one_event_whose_number_grows(ledger, toy, monkeypatch):
+    monkeypatch.setenv("TOY_SECONDS", "0.1")
+    spec = parse_override(Spec(toy, "laptop", ("T5",)), "part=0")
+    seen = set()
+
+    class Listener:
+        def planned(self, counts, *, resumed):
+            pass
+
+        def done(self, experiment, n):
+            seen.update(event.seq for event in ledger.events(run[0], kind="note"))
+
+        def note(self, experiment, text):
+            pass
+
+        def left(self, seconds):
+            pass
+
+    run = []
+    execute(spec, ledger, engine="inline", begun=run.append, listener=Listener())
+    (note,) = ledger.events(run[0], kind="note")
+    body = json.loads(note.body_json)
+    assert body["experiment"] == "slow"
+    assert body["text"] in {"halfway", *(f"seed {i}" for i in range(10))}
+    assert body["left"] >= 0
+    assert 2 <= len(seen) <= 5  # a second, four times a second at most
+    numbers = [event.seq for event in ledger.events(run[0])]
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_run_that_breaks_is_interrupted_at_once(ledger, toy, monkeypatch):
+    def broken(*_arguments, **_options):
+        raise RuntimeError("no rule")
+
+    monkeypatch.setattr("overparam.lab.runner.judge", broken)
+    with pytest.raises(RuntimeError, match="no rule"):
+        execute(Spec(toy, "smoke", ("T1",)), ledger, engine="inline")
+    assert ledger.latest_run("toy").state == "interrupted"
+    monkeypatch.undo()

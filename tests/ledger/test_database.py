@@ -37,6 +37,17 @@ def test_sqlite_is_opened_with_its_safety_on(home):
         assert (pragma("journal_mode"), pragma("foreign_keys"), pragma("synchronous")) == ("wal", 1, 1)
 
 
+def test_reading_takes_no_lock(home):
+    ledger = Ledger()
+    with ledger.reading() as reader:
+        query = sa.text("SELECT count(*) FROM paper")
+        assert reader.execute(query).scalar() == 0
+        with ledger.writing() as writer:
+            writer.execute(sa.text("INSERT INTO paper VALUES ('toy', '0000.00001', 'A Toy', '2020-01-01')"))
+        assert reader.execute(query).scalar() == 1  # each statement sees what is committed
+    ledger.close()
+
+
 def test_a_damaged_file_is_named_with_what_to_do(home):
     (home / "ledger.sqlite3").write_bytes(b"this is no database, and it is long enough to be looked at" * 20)
     with pytest.raises(Unavailable, match="damaged or no ledger; move it away"):

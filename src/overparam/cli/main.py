@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import overparam
-from overparam.cli import examine, new, read, tool
+from overparam.cli import digest, doctor, examine, export, fetch, new, read, serve, tool, work
 from overparam.cli import run as running
 from overparam.errors import BadInput, NotFound, OverparamError
 
@@ -32,6 +32,30 @@ app.command("board")(read.board)
 app.command("examine")(examine.examine_model)
 app.command("new")(new.new_paper)
 app.add_typer(tool.app, name="tool")
+app.command("serve")(serve.serve)
+app.command("fetch")(fetch.fetch_papers)
+app.command("digest")(digest.send_digest)
+app.command("work")(work.work)
+app.command("export")(export.export_data)
+app.command("doctor")(doctor.doctor)
+
+# Top-level modules of the extra `site`: without them a command ends in one line instead of a traceback
+OF_SITE = {
+    "aiosmtplib",
+    "cryptography",
+    "defusedxml",
+    "fastapi",
+    "feedparser",
+    "httpx2",
+    "itsdangerous",
+    "latex2mathml",
+    "multipart",
+    "nh3",
+    "prometheus_client",
+    "sse_starlette",
+    "starlette",
+    "uvicorn",
+}
 
 
 def _version(wanted: bool) -> None:
@@ -61,6 +85,11 @@ def run() -> None:
     except OverparamError as error:
         print(f"overparam: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, BadInput | NotFound) else 1)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in OF_SITE:
+            raise
+        print(f'overparam: this needs {error.name}; pip install "overparam[site]"', file=sys.stderr)
+        sys.exit(1)
     except BrokenPipeError:  # the reader of a pipe, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -41,6 +41,7 @@ def run_paper(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Try the claims of a paper and judge them. Stop and run again as you like: nothing is computed twice."""
+    from overparam.lab import figures
     from overparam.lab.experiment import require_scale
     from overparam.lab.planner import Spec, parse_override
     from overparam.lab.registry import find, papers
@@ -73,6 +74,7 @@ def run_paper(
             _save(document, save)
         if not as_json:
             _print_run(entry, document)
+        figures.keep(entry, ledger, document["run"])
     if as_json:
         typer.echo(json.dumps(documents[0] if slug != "all" else {"runs": documents, "problems": problems}, indent=2))
     elif slug == "all":

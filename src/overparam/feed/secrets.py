@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,17 @@ def _lines(path: Path) -> tuple[bytes, ...]:
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            new = path.with_name(f"{path.name}.{os.getpid()}")
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            descriptor, new = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # mode 0600, a name of its own
             with os.fdopen(descriptor, "w") as file:
                 file.write(secrets.token_urlsafe(48) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
             try:
-                os.link(new, path)  # fails if another process was first: then its secret counts
+                os.link(new, path)  # fails if another process or thread was first: then its secret counts
             except FileExistsError:
                 pass
             finally:
-                new.unlink()
+                os.unlink(new)
         lines = tuple(line.strip().encode() for line in path.read_text().splitlines() if line.strip())
     except OSError as error:
         raise Unavailable(f"secret {path}: {error.strerror}; set OVERPARAM_SECRET_FILE to a file of yours") from error

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from overparam.lab.experiment import require_scale
+from overparam.lab.planner import Spec
 from overparam.lab.registry import Entry
 from overparam.ledger import Ledger
 
@@ -14,7 +14,7 @@ FAILURES_SHOWN = 50
 
 
 def document(entry: Entry, ledger: Ledger, run_id: str) -> dict[str, Any]:
-    """Describe a run: verdicts, trials, failures, cost, provenance.
+    """Describe a run: verdicts, trials, failures, cost, provenance. Reads only the ledger, so it loads no torch.
 
     Args:
         entry: The paper.
@@ -30,11 +30,14 @@ def document(entry: Entry, ledger: Ledger, run_id: str) -> dict[str, Any]:
     counts = ledger.counts(run_id)
     rows = ledger.verdicts(run_id)
     bodies = {row.claim: {**json.loads(row.body_json), "supersedes": _superseded(row)} for row in rows}
-    totals, failures = _totals(ledger, run_id)
     shown = [bodies[claim.id] for claim in entry.claims if claim.id in bodies]
+    left_out = next((json.loads(e.body_json) for e in ledger.events(run_id, kind="absent")), {})
     open_claims = [
-        {"claim": c.id, "reason": r, "untestable": bool(c.untestable)} for c, r in _open(entry, run, counts, bodies)
+        {"claim": c.id, "reason": r, "untestable": bool(c.untestable)}
+        for c, r in _open(entry, left_out, counts, bodies)
     ]
+    made = json.loads(run.provenance_json)
+    recorded = made.pop("recorded", {})  # of a run that came as evidence: its trials stayed where they ran
     return {
         "paper": run.paper,
         "scale": run.scale,
@@ -48,14 +51,15 @@ def document(entry: Entry, ledger: Ledger, run_id: str) -> dict[str, Any]:
         "verdicts": shown,
         "not_judged": open_claims,
         "trials": {key: sum(c[key] for c in counts.values()) for key in ("planned", "done", "cached", "failed")},
-        "failures": failures,
-        "cost": {**totals, "wall_seconds": round(run.wall_seconds, 3)},
+        "failures": [_failure(row) for row in ledger.failures(run_id, FAILURES_SHOWN)],
+        "cost": {**_totals(ledger, run_id), "wall_seconds": round(run.wall_seconds, 3)},
         "provenance": {
-            **json.loads(run.provenance_json),
+            **made,
             "engine": run.engine,
             "workers": run.workers,
-            "device": totals.pop("device"),
+            "device": made.get("device") or ", ".join(ledger.devices(run_id)),
         },
+        **recorded,
     }
 
 
@@ -67,7 +71,7 @@ def _superseded(row: Any) -> dict[str, str] | None:
 
 
 def _open(
-    entry: Entry, run: Any, counts: dict[str, dict[str, int]], judged: dict[str, Any]
+    entry: Entry, left_out: Mapping[str, str], counts: Mapping[str, Mapping[str, int]], judged: Mapping[str, Any]
 ) -> Iterator[tuple[Any, str]]:
     for claim in entry.claims:
         if claim.id in judged:
@@ -76,45 +80,46 @@ def _open(
         if claim.untestable:
             yield claim, claim.untestable
         elif state is None:
-            yield claim, f"not part of this run{_why_absent(entry, claim.on, run.scale)}"
+            yield claim, f"not part of this run{left_out.get(claim.on, '')}"
         else:
             missing = state["planned"] - state["done"] - state["failed"]
             yield claim, f"{missing} of {state['planned']} trials are not done yet"
 
 
-def _why_absent(entry: Entry, experiment: str, scale: str) -> str:
-    grids = entry.experiments()[experiment].grids
-    grid = grids.get(require_scale(scale))
-    if grid is None:
-        return f"; it is tried at {' and '.join(sorted(grids))} scale"
-    missing = grid.missing()
-    return f"; it needs {' and '.join(missing)}, not at hand (set OVERPARAM_DATA)" if missing else ""
+def absent(spec: Spec) -> dict[str, str]:
+    """Say why experiments of a paper are not part of a run. This imports the experiments, and with them torch.
+
+    Args:
+        spec: What was asked.
+
+    Returns:
+        Experiment to the end of a sentence; only those with something to say.
+    """
+    words = {}
+    for name, declared in spec.entry.experiments().items():
+        chosen = declared.grids.get(spec.scale)
+        if chosen is None:
+            words[name] = f"; it is tried at {' and '.join(sorted(declared.grids))} scale"
+        elif missing := chosen.missing():
+            words[name] = f"; it needs {' and '.join(missing)}, not at hand (set OVERPARAM_DATA)"
+    return words
 
 
-def _totals(ledger: Ledger, run_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    cpu = fresh = peak = 0.0
-    new = 0
-    devices: set[str] = set()
-    failures: list[dict[str, Any]] = []
-    for row in ledger.trials(run_id):
-        cpu += row.cpu_seconds or 0.0
-        fresh += 0.0 if row.cached else row.cpu_seconds or 0.0
-        peak = max(peak, row.peak_megabytes or 0.0)
-        new += row.state == "done" and not row.cached
-        devices |= {row.device} if row.device else set()
-        if row.state == "failed" and len(failures) < FAILURES_SHOWN:
-            failures.append({
-                "experiment": row.experiment,
-                "params": json.loads(row.params_json),
-                "seed": row.seed,
-                "outcome": row.outcome,
-                "message": row.message,
-            })
-    cost = {
-        "cpu_seconds": round(cpu, 3),
-        "new_cpu_seconds": round(fresh, 3),
-        "peak_megabytes": round(peak, 1),
-        "new_trials": new,
-        "device": ", ".join(sorted(devices)),
+def _failure(row: Any) -> dict[str, Any]:
+    return {
+        "experiment": row.experiment,
+        "params": json.loads(row.params_json),
+        "seed": row.seed,
+        "outcome": row.outcome,
+        "message": row.message,
     }
-    return cost, failures
+
+
+def _totals(ledger: Ledger, run_id: str) -> dict[str, Any]:
+    rows = ledger.costs(run_id)
+    return {
+        "cpu_seconds": round(sum(row.cpu_seconds for row in rows), 3),
+        "new_cpu_seconds": round(sum(row.new_cpu_seconds for row in rows), 3),
+        "peak_megabytes": round(max((row.peak_megabytes for row in rows), default=0.0), 1),
+        "new_trials": sum(row.new for row in rows),
+    }

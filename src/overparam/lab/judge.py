@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overparam.lab.judgement import Part
@@ -30,7 +30,9 @@ def table(ledger: Ledger, run_id: str, experiment: str) -> Trials:
     return Trials({**json.loads(r.params_json), "seed": r.seed, **json.loads(r.metrics_json)} for r in done)
 
 
-def judge(spec: Spec, ledger: Ledger, run_id: str) -> tuple[list[Verdict], dict[str, str]]:
+def judge(
+    spec: Spec, ledger: Ledger, run_id: str, claims: Sequence[Claim] | None = None
+) -> tuple[list[Verdict], dict[str, str]]:
     """Judge the claims of a run.
 
     A claim whose experiment has failed trials is inconclusive, whatever the others say. A claim whose trials are
@@ -40,6 +42,7 @@ def judge(spec: Spec, ledger: Ledger, run_id: str) -> tuple[list[Verdict], dict[
         spec: What was asked.
         ledger: Where the trials lie.
         run_id: The run.
+        claims: Those to judge; by default all that were asked for.
 
     Returns:
         Verdicts, and for each claim without one the reason.
@@ -49,7 +52,7 @@ def judge(spec: Spec, ledger: Ledger, run_id: str) -> tuple[list[Verdict], dict[
     tables: dict[str, Trials] = {}
     costs: dict[str, float] = {}
     verdicts, open_claims = [], {}
-    for claim in spec.judged():
+    for claim in spec.judged() if claims is None else claims:
         state = counts.get(claim.on)
         if state is None:
             open_claims[claim.id] = f"not part of {spec.scale} scale"

@@ -53,12 +53,32 @@ def _template() -> jinja2.Template:
         loader=jinja2.PackageLoader("overparam.lab"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["capital"] = capital
-    environment.filters["code"] = _code
+    environment.filters["code"] = code
+    environment.filters["slug"] = slug
     return environment.get_template("report.html.jinja")
 
 
-def _code(text: str) -> Markup:
-    """Escape a text and set what stands between backticks as code."""
+def slug(text: str) -> str:
+    """Turn a status into the name of its mark and class.
+
+    Args:
+        text: Such as `not reproduced`.
+
+    Returns:
+        Its words joined by dashes.
+    """
+    return text.replace(" ", "-")
+
+
+def code(text: str) -> Markup:
+    """Escape a text and set what stands between backticks as code.
+
+    Args:
+        text: Plain text.
+
+    Returns:
+        HTML.
+    """
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
@@ -79,7 +99,7 @@ def render(
     Returns:
         A complete HTML page.
     """
-    verdicts = [_verdict(v, entry) for v in document["verdicts"]]
+    verdicts = [verdict_context(v, entry) for v in document["verdicts"]]
     sprite = look("verdicts.svg").replace("<svg ", '<svg class="sprite" aria-hidden="true" ', 1)
     return _template().render(
         paper=entry.paper,
@@ -90,7 +110,7 @@ def render(
         moment=_moment(document["ended_at"] or document["started_at"]),
         summary=summary(document, verdicts),
         notices=list(_notices(document)),
-        open=[_open(c, entry) for c in document["not_judged"]],
+        open=[open_context(c, entry) for c in document["not_judged"]],
         figures=[figure_context(name, drawing) for name, drawing in figures],
         trial_words=_trial_words(document),
         tables=[_table(name, rows) for name, rows in trials.items()],
@@ -198,6 +218,19 @@ def headline(verdict: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return min(verdict["parts"], key=lambda part: order[part["state"]], default=None)
 
 
+def mini(verdict: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Place the headline of a verdict for a row of 14 pixels.
+
+    Args:
+        verdict: An entry of `verdicts`.
+
+    Returns:
+        Positions in per cent, or None without parts.
+    """
+    head = headline(verdict)
+    return {**_group([head])["parts"][0], "key": slug(verdict["status"])} if head else None
+
+
 def evidence_words(verdict: Mapping[str, Any]) -> str:
     """Say what a verdict rests on.
 
@@ -211,7 +244,16 @@ def evidence_words(verdict: Mapping[str, Any]) -> str:
     return count(head["n"], head["across"]) if head and head["n"] else "no evidence"
 
 
-def _verdict(verdict: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+def verdict_context(verdict: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+    """Turn a verdict into what a template shows.
+
+    Args:
+        verdict: An entry of `verdicts`.
+        entry: The paper.
+
+    Returns:
+        The entry with its claim, headline, evidence in words and intervals as positions.
+    """
     head = headline(verdict)
     unit = f" {head['unit']}" if head and head["unit"] else ""
     return {
@@ -225,6 +267,7 @@ def _verdict(verdict: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
 
 
 def _group(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Place parts that share an axis."""
     axis = axis_for(parts)
     rows = []
     for data in parts:
@@ -244,7 +287,8 @@ def _group(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "at": None if data["estimate"] is None else _percent(axis.place(data["estimate"], 50.0)),
             "low": _percent(axis.place(data["low"], 0.0)),
             "high": _percent(axis.place(data["high"], 100.0)),
-            "aria": f"{data['name']}: {estimate} {interval} {data['unit']}, {place} the region {part.region}",
+            "aria": " ".join(filter(None, (f"{data['name']}:", estimate, interval, data["unit"])))
+            + f", {place} the region {part.region}",
         })
     signed = all(p["difference"] for p in parts)
     return {"parts": rows, "labels": [(_percent(at), text) for at, text in axis.labels(signed)]}
@@ -254,7 +298,16 @@ def _percent(value: float) -> float:
     return round(value, 1)
 
 
-def _open(claim: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+def open_context(claim: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+    """Turn a claim without a verdict into what a template shows.
+
+    Args:
+        claim: An entry of `not_judged`.
+        entry: The paper.
+
+    Returns:
+        The entry with its claim and mark.
+    """
     untestable = claim["untestable"]
     return {
         **claim,

@@ -7,19 +7,21 @@ import json
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ulid import ULID
 
 from overparam.errors import OverparamError
 from overparam.lab import planner
+from overparam.lab.document import absent
 from overparam.lab.engines import Died, Engine, Message, Said, make_engine
 from overparam.lab.judge import as_row, judge
 from overparam.lab.planner import Spec, Task
 from overparam.lab.provenance import provenance
+from overparam.lab.registry import Entry
 from overparam.lab.worker import Result
 from overparam.ledger import Ledger
 from overparam.ledger.store import HEARTBEAT_SECONDS, Hold
@@ -27,6 +29,8 @@ from overparam.ledger.store import HEARTBEAT_SECONDS, Hold
 CHUNK = 500
 DEATHS = 3  # a task whose worker died so often is lost
 GRACE_SECONDS = 15.0  # beyond a time limit, before the worker is ended from outside
+LOOK_SECONDS = 1.0  # how often a wish to cancel is looked for
+NOTE_SECONDS = 0.25  # notes of what runs are written no more often
 
 
 class Listener(Protocol):
@@ -54,6 +58,8 @@ def execute(
     fresh: bool = False,
     max_seconds: float | None = None,
     listener: Listener | None = None,
+    begun: Callable[[str], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> str:
     """Run a paper, or go on with the run that was interrupted.
 
@@ -65,40 +71,52 @@ def execute(
         fresh: Whether to leave the cache aside.
         max_seconds: Wall time after which the run stops; the same call goes on from there.
         listener: Hears progress.
+        begun: Hears the id of the run as soon as there is one.
+        stop: Set by somebody else, ends the run early; the same call goes on from there.
 
     Returns:
-        Id of the run. Its state tells whether it ended: succeeded, failed (a trial did) or cancelled.
+        Id of the run. Its state tells how it ended: succeeded, failed (a trial did), cancelled or, when stopped from
+        outside, interrupted.
 
     Raises:
         KeyboardInterrupt: The user stopped it; the run is cancelled and everything committed is kept.
     """
-    _record(spec, ledger)
+    record_paper(spec.entry, ledger)
     digest = planner.spec_hash(spec, (key for task in planner.tasks(spec) for key in task.keys))
     made = make_engine(engine, workers)
     began = time.monotonic()
     try:
         hold, resumed = ledger.begin(_fields(spec, digest, engine, made.slots))
         driver = _Driver(spec, ledger, hold, made, listener, None if max_seconds is None else began + max_seconds)
+        driver.halt = stop or driver.halt
         try:
+            if begun:
+                begun(hold.run_id)
             with driver.lease():
                 driver.plan(fresh=fresh, resumed=resumed)
-                whole = driver.loop()
-            verdicts, _ = judge(spec, ledger, hold.run_id)
-            ledger.judge(hold, [as_row(v, spec.entry.claim(v.claim), spec.entry.paper.slug) for v in verdicts])
+                ending = driver.loop()
             failed = any(counts["failed"] for counts in ledger.counts(hold.run_id).values())
-            ledger.end(hold, "failed" if failed else "succeeded" if whole else "cancelled", time.monotonic() - began)
-        except KeyboardInterrupt:
+            state = ("failed" if failed else "succeeded") if ending == "whole" else ending
+            ledger.end(hold, state, time.monotonic() - began)
+        except BaseException as error:
             made.close()
+            state = "cancelled" if isinstance(error, KeyboardInterrupt) else "interrupted"
             with contextlib.suppress(OverparamError):
-                ledger.end(hold, "cancelled", time.monotonic() - began)
+                ledger.end(hold, state, time.monotonic() - began)
             raise
     finally:
         made.close()
     return hold.run_id
 
 
-def _record(spec: Spec, ledger: Ledger) -> None:
-    paper = spec.entry.paper
+def record_paper(entry: Entry, ledger: Ledger) -> None:
+    """Write a paper and the present rules of its claims into the ledger.
+
+    Args:
+        entry: The paper.
+        ledger: Where it goes.
+    """
+    paper = entry.paper
     claims = [
         {
             "paper": paper.slug,
@@ -108,7 +126,7 @@ def _record(spec: Spec, ledger: Ledger) -> None:
             "rule_json": json.dumps(claim.rule.as_data(), sort_keys=True, default=str),
             "rule_hash": claim.rule.hash,
         }
-        for claim in spec.entry.claims
+        for claim in entry.claims
         if claim.rule
     ]
     published = paper.published.isoformat()
@@ -149,7 +167,11 @@ class _Driver:
         self.deaths: Counter[int] = Counter()
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.waiting: Counter[str] = Counter()
-        self.stop = threading.Event()
+        self.judged: set[str] = set()
+        self.note: dict[str, Any] = {}
+        self.noted = 0.0, self.note
+        self.stop = threading.Event()  # the run was cancelled, or is no longer ours
+        self.halt = threading.Event()
         self.lost: OverparamError | None = None
         self.since = 0.0  # artefacts made before the run do not count in a fresh one
 
@@ -159,10 +181,13 @@ class _Driver:
         quiet = threading.Event()
 
         def beat() -> None:
-            while not quiet.wait(HEARTBEAT_SECONDS):
+            extended = time.monotonic()
+            while not quiet.wait(LOOK_SECONDS):
+                due = time.monotonic() - extended >= HEARTBEAT_SECONDS
                 try:
-                    if self.ledger.heartbeat(self.hold):
+                    if self.ledger.heartbeat(self.hold) if due else self.ledger.cancel_asked(self.hold.run_id):
                         self.stop.set()
+                    extended = time.monotonic() if due else extended
                 except OverparamError as error:
                     self.lost = error
                     self.stop.set()
@@ -193,35 +218,42 @@ class _Driver:
         )
         numbered = ({**row, "position": i} for i, row in enumerate(rows))
         largest = max((len(e.seeds_at(self.spec.scale)) for e in self.declared.values()), default=1)
+        if left_out := absent(self.spec):
+            self.ledger.tell(self.hold, "absent", left_out)
         for chunk in _whole_tasks(numbered, max(CHUNK, largest)):
             self.ledger.plan(self.hold, chunk, fresh=fresh)
         counts = self.ledger.counts(self.hold.run_id)
         for name, count in counts.items():
             self.waiting[name] = count["queued"]
+        self.judged = {row.claim for row in self.ledger.verdicts(self.hold.run_id)}
         if self.listener:
             self.listener.planned(counts, resumed=resumed)
+        for name in counts:
+            self._judge(name)
 
-    def loop(self) -> bool:
+    def loop(self) -> Literal["whole", "cancelled", "interrupted"]:
         """Run what is queued.
 
         Returns:
-            Whether everything ran; False when it was cancelled or the time was up.
+            Whether everything ran, somebody cancelled the run or its time was up, or it was stopped from outside.
         """
         ready: list[Task] = []
         while True:
-            if self.stop.is_set() or (self.until is not None and time.monotonic() > self.until):
+            late = self.until is not None and time.monotonic() > self.until
+            if self.stop.is_set() or self.halt.is_set() or late:
                 self.engine.close()
                 if self.lost:
                     raise self.lost
-                return False
+                return "cancelled" if self.stop.is_set() or late else "interrupted"
             if len(self.running) < self.engine.slots and not ready:
                 ready = self._next(4 * self.engine.slots)
             while ready and len(self.running) < self.engine.slots:
                 self._start(ready.pop(0))
             if not self.running and not ready:
-                return True
+                return "whole"
             for message in self.engine.poll(0.2):
                 self._take(message)
+            self._tell()
             self._end_overdue()
 
     def _next(self, limit: int) -> list[Task]:
@@ -249,18 +281,30 @@ class _Driver:
         task = replace(task, attempt=self.ledger.start(self.hold, task.keys))
         self.running[task.number] = task, time.monotonic()
         self.engine.submit(task)
+        words = [f"{name} {task.params[name]}" for name in self.varied[task.experiment]]
+        words += [f"seed {task.seeds[0]}"] if len(task.seeds) == 1 else [f"{len(task.seeds)} seeds"]
+        self._now(task.experiment, ", ".join(words))
+
+    def _now(self, experiment: str, text: str) -> None:
+        """Remember what runs now."""
+        self.note = {**self.note, "experiment": experiment, "text": text}
         if self.listener:
-            words = [f"{name} {task.params[name]}" for name in self.varied[task.experiment]]
-            words += [f"seed {task.seeds[0]}"] if len(task.seeds) == 1 else [f"{len(task.seeds)} seeds"]
-            self.listener.note(task.experiment, ", ".join(words))
+            self.listener.note(experiment, text)
+
+    def _tell(self) -> None:
+        """Write what runs now, if that is new and the last time was a moment ago."""
+        at, said = self.noted
+        if self.note != said and time.monotonic() - at >= NOTE_SECONDS:
+            self.noted = time.monotonic(), self.note
+            self.ledger.tell(self.hold, "note", self.note)
 
     def _take(self, message: Message) -> None:
         task, started = self.running.get(message.number, (None, 0.0))
         if task is None:
             return  # of a task that was given up
         if isinstance(message, Said):
-            if self.listener and message.note:
-                self.listener.note(task.experiment, message.note)
+            if message.note:
+                self._now(task.experiment, message.note)
             return
         if message.attempt != task.attempt:
             return
@@ -273,9 +317,21 @@ class _Driver:
         if self.ledger.commit(self.hold, task.attempt, _rows(task, result), result.made):
             self.seconds[task.experiment].append(result.wall_seconds / len(task.keys))
             self.waiting[task.experiment] -= len(task.keys)
+            left = self._seconds_left()
+            self.note = {**self.note, "left": round(left, 1)}
             if self.listener:
                 self.listener.done(task.experiment, len(task.keys))
-                self.listener.left(self._seconds_left())
+                self.listener.left(left)
+            self._judge(task.experiment)
+
+    def _judge(self, experiment: str) -> None:
+        """Judge the claims that an experiment feeds, once, when it has all its trials."""
+        claims = [c for c in self.spec.judged() if c.on == experiment and c.id not in self.judged]
+        if claims and self.waiting[experiment] <= 0:
+            verdicts, _ = judge(self.spec, self.ledger, self.hold.run_id, claims)
+            slug = self.spec.entry.paper.slug
+            self.ledger.judge(self.hold, [as_row(v, self.spec.entry.claim(v.claim), slug) for v in verdicts])
+            self.judged |= {v.claim for v in verdicts}
 
     def _after_death(self, task: Task, died: Died, seconds: float) -> Result | None:
         """Put the task back, or name the failure if that was too often or too slow."""

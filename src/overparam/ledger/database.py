@@ -83,8 +83,10 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        # busy_timeout does not cover a read transaction that is upgraded to a write, so take the lock at once
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # busy_timeout does not cover a read transaction that is upgraded to a write, so take the lock at once;
+        # SQLAlchemy also announces a beginning to connections that commit by themselves: those only read
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from overparam.ledger.database import connect, in_words
-from overparam.ledger.schema import artifact, event, run, trial, verdict
+from overparam.ledger.schema import artifact, event, figure, run, trial, verdict
 from overparam.settings import database_url
 
 CHUNK = 500
@@ -85,6 +85,87 @@ class Reader:
                 return
             last = rows[-1].position
 
+    def costs(self, run_id: str) -> list[sa.Row[Any]]:
+        """Add up what the trials of a run cost, by experiment in the order planned.
+
+        Args:
+            run_id: The run.
+
+        Returns:
+            Rows of experiment, trials, new (done in this run), cpu_seconds, new_cpu_seconds, wall_seconds and
+            peak_megabytes.
+        """
+        fresh = sa.and_(trial.c.state == "done", sa.not_(trial.c.cached))
+        cpu = sa.func.coalesce(trial.c.cpu_seconds, 0.0)
+        columns = {
+            "trials": sa.func.count(),
+            "new": sa.func.sum(sa.case((fresh, 1), else_=0)),
+            "cpu_seconds": sa.func.sum(cpu),
+            "new_cpu_seconds": sa.func.sum(sa.case((trial.c.cached, 0.0), else_=cpu)),
+            "wall_seconds": sa.func.sum(sa.func.coalesce(trial.c.wall_seconds, 0.0)),
+            "peak_megabytes": sa.func.coalesce(sa.func.max(trial.c.peak_megabytes), 0.0),
+        }
+        query = sa.select(trial.c.experiment, *(value.label(name) for name, value in columns.items()))
+        query = query.where(trial.c.run_id == run_id).group_by(trial.c.experiment)
+        with self.reading() as db:
+            return list(db.execute(query.order_by(sa.func.min(trial.c.position))))
+
+    def devices(self, run_id: str) -> list[str]:
+        """List the devices that the trials of a run used.
+
+        Args:
+            run_id: The run.
+
+        Returns:
+            Their names, sorted.
+        """
+        used = (trial.c.run_id == run_id, trial.c.device.is_not(None))
+        with self.reading() as db:
+            return list(
+                db.execute(sa.select(trial.c.device).distinct().where(*used).order_by(trial.c.device)).scalars()
+            )
+
+    def failures(self, run_id: str, limit: int) -> list[sa.Row[Any]]:
+        """Read the first failed trials of a run.
+
+        Args:
+            run_id: The run.
+            limit: How many at most.
+
+        Returns:
+            Rows of `trial` in the order planned.
+        """
+        failed = (trial.c.run_id == run_id, trial.c.state == "failed")
+        with self.reading() as db:
+            return list(db.execute(sa.select(trial).where(*failed).order_by(trial.c.position).limit(limit)))
+
+    def states(self, run_id: str, limit: int) -> list[sa.Row[Any]]:
+        """Read how the trials of a run stand, without their results.
+
+        Args:
+            run_id: The run.
+            limit: How many at most.
+
+        Returns:
+            Rows of experiment, params_json, seed, state and cached, in the order planned.
+        """
+        columns = (trial.c.experiment, trial.c.params_json, trial.c.seed, trial.c.state, trial.c.cached)
+        with self.reading() as db:
+            query = sa.select(*columns).where(trial.c.run_id == run_id).order_by(trial.c.position)
+            return list(db.execute(query.limit(limit)))
+
+    def figures(self, run_id: str) -> list[sa.Row[Any]]:
+        """Read the figures of a run.
+
+        Args:
+            run_id: The run.
+
+        Returns:
+            Rows of `figure` in the order of the paper.
+        """
+        with self.reading() as db:
+            return list(db.execute(sa.select(figure).where(figure.c.run_id == run_id).order_by(figure.c.position)))
+
     def run(self, run_id: str) -> sa.Row[Any] | None:
         """Read one run.
 
@@ -96,6 +177,18 @@ class Reader:
         """
         with self.reading() as db:
             return db.execute(sa.select(run).where(run.c.id == run_id)).first()
+
+    def cancel_asked(self, run_id: str) -> bool:
+        """Tell whether somebody asked for a run to be cancelled.
+
+        Args:
+            run_id: The run.
+
+        Returns:
+            Whether the wish stands.
+        """
+        with self.reading() as db:
+            return db.execute(sa.select(run.c.cancel_requested_at).where(run.c.id == run_id)).scalar() is not None
 
     def latest_run(self, slug: str, *, scale: str | None = None, options: str | None = None) -> sa.Row[Any] | None:
         """Read the newest run of a paper.
@@ -176,17 +269,17 @@ class Reader:
         with self.reading() as db:
             return list(db.execute(sa.select(artifact).where(artifact.c.made_by_run == run_id)))
 
-    def events(self, run_id: str, after: int = 0) -> list[sa.Row[Any]]:
+    def events(self, run_id: str, after: int = 0, kind: str | None = None) -> list[sa.Row[Any]]:
         """Read what happened in a run.
 
         Args:
             run_id: The run.
             after: Only events with a larger number.
+            kind: Only events of this kind.
 
         Returns:
             Rows of `event` in order.
         """
+        where = [event.c.run_id == run_id, event.c.seq > after] + ([event.c.kind == kind] if kind else [])
         with self.reading() as db:
-            return list(
-                db.execute(sa.select(event).where(event.c.run_id == run_id, event.c.seq > after).order_by(event.c.seq))
-            )
+            return list(db.execute(sa.select(event).where(*where).order_by(event.c.seq)))

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +19,7 @@ import sqlalchemy as sa
 
 from overparam.errors import Conflict
 from overparam.ledger.database import in_words
+from overparam.ledger.owner import is_gone, owner_of_this_process
 from overparam.ledger.reading import Reader
 from overparam.ledger.schema import artifact, cache, claim, event, paper, run, trial, verdict
 
@@ -39,34 +38,6 @@ def now(offset: timedelta = timedelta()) -> str:
         ISO text with microseconds and `Z`.
     """
     return (datetime.now(UTC) + offset).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def owner_of_this_process() -> str:
-    """Name this process so that others on the machine can tell whether it lives: host, pid, start time."""
-    import psutil
-
-    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
-
-
-def is_gone(owner: str) -> bool:
-    """Tell whether an owner on this machine has died; False for other machines.
-
-    Args:
-        owner: As written by `owner_of_this_process`.
-
-    Returns:
-        True only when it is certain.
-    """
-    import psutil
-
-    host, pid, started = owner.rsplit(":", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        process = psutil.Process(int(pid))
-        return bool(abs(process.create_time() - float(started)) > 0.05 or process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
 
 
 @dataclass(frozen=True)
@@ -181,6 +152,7 @@ class Ledger(Reader):
                 "state": "running",
                 "attempt": old.attempt + 1,
                 "cancel_requested_at": None,
+                "ended_at": None,
             }
             db.execute(sa.update(run).where(run.c.id == old.id).values(**values))
             db.execute(
@@ -220,19 +192,14 @@ class Ledger(Reader):
 
         Args:
             hold: The run.
-            state: succeeded, failed or cancelled.
+            state: succeeded, failed, cancelled or interrupted.
             wall_seconds: Time that this attempt took.
         """
         with self.writing() as db:
             wall = run.c.wall_seconds + wall_seconds
             self._fence(db, hold, state=state, ended_at=now(), lease_owner=None, lease_until=None, wall_seconds=wall)
-            if state == "cancelled":
-                db.execute(
-                    sa
-                    .update(trial)
-                    .where(trial.c.run_id == hold.run_id, trial.c.state == "running")
-                    .values(state="queued")
-                )
+            under_way = sa.update(trial).where(trial.c.run_id == hold.run_id, trial.c.state == "running")
+            db.execute(under_way.values(state="queued"))
             self._event(db, hold.run_id, state, {})
 
     def _fence(self, db: sa.Connection, hold: Hold, **values: Any) -> None:
@@ -242,6 +209,22 @@ class Ledger(Reader):
             raise Conflict(
                 f"run {hold.run_id} was taken over by another process; this one stops and writes nothing more"
             )
+
+    def tell(self, hold: Hold, kind: str, body: Row) -> None:
+        """Say something about a run; it takes the place of what was said before under the same kind.
+
+        Args:
+            hold: The run.
+            kind: `note` for what runs now, `absent` for what the run leaves out.
+            body: Plain data.
+        """
+        with self.writing() as db:
+            self._fence(db, hold)
+            same = (event.c.run_id == hold.run_id, event.c.kind == kind)
+            old = list(db.execute(sa.select(event.c.seq).where(*same)).scalars())
+            self._event(db, hold.run_id, kind, body)  # before the old ones go, so that no number is used twice
+            if old:
+                db.execute(sa.delete(event).where(*same, event.c.seq.in_(old)))
 
     def _event(self, db: sa.Connection, run_id: str, kind: str, body: Row) -> None:
         last = sa.select(sa.func.coalesce(sa.func.max(event.c.seq), 0) + 1).where(event.c.run_id == run_id)
@@ -405,6 +388,7 @@ class Ledger(Reader):
                 }
                 insert = self.insert(verdict).values(run_id=hold.run_id, **values)
                 db.execute(insert.on_conflict_do_update(index_elements=["run_id", "claim"], set_=values))
+                self._event(db, hold.run_id, "judged", {"claim": row["claim"], "status": row["status"]})
 
     def _options(self, hold: Hold) -> Any:
         return sa.select(run.c.options_json).where(run.c.id == hold.run_id).scalar_subquery()

@@ -15,7 +15,7 @@ from overparam.ledger.schema.mail import delivery, subscription, suppression
 from overparam.ledger.schema.metadata import HEAD, metadata
 from overparam.ledger.schema.people import account, api_token, audit, idempotency, rate, session, sign_in, vote
 from overparam.ledger.schema.requests import run_request
-from overparam.ledger.schema.search import embedding, search_model
+from overparam.ledger.schema.search import embedding, search_document, search_model
 
 __all__ = [
     "HEAD",
@@ -42,6 +42,7 @@ __all__ = [
     "rate",
     "run",
     "run_request",
+    "search_document",
     "search_model",
     "session",
     "sign_in",

@@ -25,6 +25,7 @@ subscription = Table(
     Column("covered_until", Text),  # news up to here has been sent
     Column("soft_bounces", Integer, nullable=False, default=0),
     Column("soft_bounced_since", Text),
+    Column("soft_bounced_at", Text),  # the last of them; a long gap begins a new count
     Index("subscription_by_filter", "email_hash", "filter_key", unique=True),
     Index("subscription_due", "state", "next_due"),
 )
@@ -34,13 +35,13 @@ delivery = Table(  # inserted before sending; its key allows at most one mail a 
     metadata,
     Column("subscription_id", Text, ForeignKey("subscription.id", ondelete="CASCADE"), primary_key=True),
     Column("digest_key", Text, primary_key=True),
-    Column("state", Text, nullable=False),  # queued, sending, sent, failed
-    Column("body_json", Text, nullable=False),  # the frozen list
+    Column("state", Text, nullable=False),  # queued, sending, sent, failed, unknown
+    Column("body_json", Text, nullable=False),  # the frozen list, emptied when its fate is settled
     Column("message_id", Text, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("smtp_code", Integer),
     Column("message", Text),
-    Column("at", Text, nullable=False),
+    Column("at", Text, nullable=False),  # of a queued one: not to be sent earlier; otherwise of the last change
     Index("delivery_by_state", "state", "at"),
 )
 

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("covered_until", sa.Text(), nullable=True),
         sa.Column("soft_bounces", sa.Integer(), nullable=False),
         sa.Column("soft_bounced_since", sa.Text(), nullable=True),
+        sa.Column("soft_bounced_at", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("subscription_by_filter", "subscription", ["email_hash", "filter_key"], unique=True)
