@@ -71,9 +71,15 @@ def compare(
     return result
 
 
-def figure(name: str, value: float, unit: str, *, at_most: float | None = None) -> Result:
+def figure(
+    name: str, value: float, unit: str, *, at_most: float | None = None, at_least: float | None = None
+) -> Result:
     """Record a single figure against its target."""
-    target = "" if at_most is None else f"at most {at_most:g} {unit}"
-    result = Result(name, f"{value:.3g} {unit}", "", "", target, None if at_most is None else value <= at_most)
+    target, met = "", None
+    if at_most is not None:
+        target, met = f"at most {at_most:g} {unit}", value <= at_most
+    elif at_least is not None:
+        target, met = f"at least {at_least:g} {unit}", value >= at_least
+    result = Result(name, f"{value:.3g} {unit}", "", "", target, met)
     print(result, flush=True)
     return result

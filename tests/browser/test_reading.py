@@ -1,6 +1,9 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
+
+LIGHT, DARK = "rgb(255, 255, 255)", "rgb(16, 19, 23)"
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -101,14 +104,13 @@ def test_the_focus_is_visible_and_reduced_motion_is_kept(site, open_page):
 
 def test_the_theme_follows_the_system_until_one_is_chosen(site, open_page):
     page = open_page(site.url, color_scheme="dark")
-    ground = "getComputedStyle(document.body).backgroundColor"
-    assert page.evaluate(ground) == "rgb(16, 19, 23)"
+    expect(page.locator("body")).to_have_css("background-color", DARK)
     page.get_by_role("button", name="light").click()
-    assert page.evaluate(ground) == "rgb(255, 255, 255)"
+    expect(page.locator("body")).to_have_css("background-color", LIGHT)
     page.goto(site.url + "/board")
-    assert page.evaluate(ground) == "rgb(255, 255, 255)"
+    expect(page.locator("body")).to_have_css("background-color", LIGHT)
     page.get_by_role("button", name="system").click()
-    assert page.evaluate(ground) == "rgb(16, 19, 23)"
+    expect(page.locator("body")).to_have_css("background-color", DARK)
 
 
 def test_the_first_view_is_light_and_two_requests_block(site, open_page):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overparam.feed import trending
+from overparam.feed import merge, trending
 from overparam.feed.identity import doi, name_key
 from overparam.feed.merge import absorb, arxiv_id, title_key
 from overparam.feed.record import LARGEST, Record, link, tidied
@@ -196,6 +196,12 @@ def test_a_title_alone_waits_for_a_person(ledger):
     assert rows(ledger, merge_conflict) == []
 
 
+def test_names_without_letters_are_nobody(ledger):
+    plain = change(arxiv=None, votes=None, comments=None, authors=("?",))
+    other = change(plain, source="file", authors=("…",), published_on="2020-01-01")
+    assert absorb(ledger, [plain, other], now=NOW).conflicts == 1
+
+
 def test_identifiers_of_two_papers_wait_for_a_person(ledger):
     second = change(external_id="2611.00002", arxiv="2611.00002", title="Another", doi="10.1/two")
     absorb(ledger, [FIRST, second], now=NOW)
@@ -255,12 +261,14 @@ def test_hostile_records_are_kept_as_plain_text(ledger):
     assert absorb(ledger, [nasty], now=LATER).unchanged == 1
 
 
-def test_all_or_nothing(ledger):
+def test_all_or_nothing(ledger, monkeypatch):
+    monkeypatch.setattr(merge, "BATCH", 10)
+
     class Broken(Exception):
         pass
 
     def records():
-        yield from (change(external_id=str(n), arxiv=None, title=f"T{n}") for n in range(600))
+        yield from (change(external_id=str(n), arxiv=None, title=f"T{n}") for n in range(25))
         raise Broken
 
     with pytest.raises(Broken):

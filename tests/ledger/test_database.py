@@ -27,7 +27,9 @@ def test_migrations_build_exactly_the_schema(ledger):
     from alembic.migration import MigrationContext
 
     with ledger.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        # the index of words differs by store: tables of FTS5, or a column with its index
+        ours = {"include_name": lambda name, _kind, _parents: not (name or "").startswith("search_words")}
+        assert compare_metadata(MigrationContext.configure(connection, opts=ours), metadata) == []
 
 
 def test_sqlite_is_opened_with_its_safety_on(home):

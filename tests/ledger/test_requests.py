@@ -49,7 +49,7 @@ def add_run(ledger, run_id):
                 created_at=at(0),
                 wall_seconds=0.0,
                 provenance_json="{}",
-            )  # fmt: skip
+            )
         )
 
 

@@ -4,10 +4,8 @@ import pytest
 
 
 @pytest.fixture
-def seeded(ledger, home, monkeypatch):
+def seeded(ledger):
     """A ledger with the papers and the shipped evidence."""
-    monkeypatch.setenv("OVERPARAM_SECRET_FILE", str(home / "secret"))
-    monkeypatch.setenv("OVERPARAM_OUTBOX", str(home / "outbox"))
     from overparam.feed.seed import seed
 
     seed(ledger)

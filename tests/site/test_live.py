@@ -183,16 +183,18 @@ def test_many_streams_cost_as_much_as_one(site, ledger, held):
         asked.append(statement)
 
     readers = [Reader(f"{site}/api/v1/runs/01A/events")]
+    time.sleep(0.5)
     sa.event.listen(ledger.engine, "before_cursor_execute", count)
     time.sleep(2)
     alone = len(asked)
     readers += [Reader(f"{site}/api/v1/runs/01A/events") for _ in range(39)]
     for reader in readers:
         reader.wait_for(lambda _, kind, data: kind == "progress")
+    time.sleep(0.5)
     asked.clear()
     time.sleep(2)
-    assert 4 <= alone <= 12
-    assert len(asked) <= alone + 4
+    assert 4 <= alone <= 9  # one a poll
+    assert len(asked) <= 9
     sa.event.remove(ledger.engine, "before_cursor_execute", count)
     ledger.end(held, "succeeded", 1.0)
     for reader in readers:
@@ -224,7 +226,8 @@ def test_streams_are_limited_and_seats_come_free(site, app, ledger, held):
 def test_a_reader_who_leaves_frees_the_seat(site, app, ledger, held):
     with httpx2.stream("GET", f"{site}/api/v1/runs/01A/events", timeout=5) as response:
         assert response.status_code == 200
-        next(response.iter_lines())
+        lines = response.iter_lines()  # kept, since it closes the response when it goes
+        next(lines)
         assert app.state.hub.streams.total() == 1
     until = time.monotonic() + 5
     while app.state.hub.streams or app.state.hub.channels:

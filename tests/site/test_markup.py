@@ -1,4 +1,5 @@
 import re
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -90,10 +91,11 @@ def test_what_is_no_formula_or_cannot_be_rendered_stays_as_written(text):
     assert str(with_maths(text)) == text
 
 
-def test_a_pathological_text_takes_no_time():
-    for text in ("$" * 20_000, r"\(" * 10_000, "$a" * 10_000, "$ a" * 7_000):
-        assert "<math" not in str(with_maths(text))[:0] + text[:0]
-        with_maths(text)
+@pytest.mark.parametrize("piece", ["$", r"\(", "$a", "$ a", r"$\a", r"\( a"])
+def test_a_pathological_text_takes_no_time(piece):
+    began = time.process_time()
+    with_maths(piece * (20_000 // len(piece)))
+    assert time.process_time() - began < 0.8  # seconds; a pattern that goes back and forth takes minutes
 
 
 def test_what_nobody_sees_is_removed():

@@ -44,7 +44,7 @@ def send_digest(
         _print({"taken": taken}, f"Taken for: {taken}", as_json)
     elif preview is not None:
         found = _preview(ledger, preview, now)
-        words = f"Preview {preview}" if found else f"There were no news in the last {PREVIEW_DAYS} days."
+        words = f"Preview {preview}" if found else f"There was no news in the last {PREVIEW_DAYS} days."
         _print({"preview": str(preview) if found else None}, words, as_json)
     elif dry_run:
         from overparam.feed.mail.digest import waiting

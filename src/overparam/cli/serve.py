@@ -66,7 +66,7 @@ def _listen(ledger: Ledger, host: str, port: int, *, local: bool, proxy: str | N
 
     configure_logging(json=not sys.stderr.isatty())
     address = urlsplit(site_url())
-    hosts = [h for h in (address.hostname, host) if h and h != "0.0.0.0"]
+    hosts = [h for h in (address.hostname, host, "localhost") if h and h != "0.0.0.0"]  # localhost: for probes
     app = make_app(ledger, local=local, hosts=hosts, https=address.scheme == "https")
     uvicorn.run(
         app,

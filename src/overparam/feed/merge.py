@@ -160,9 +160,8 @@ def _apart(held: Held, record: Record) -> bool:
 
 
 def _agrees(held: Held, record: Record) -> bool:
-    names = json.loads(held.row["authors_json"])
-    same_author = bool(names and record.authors) and name_key(names[0]) == name_key(record.authors[0])
-    return same_author or held.row["published_on"] == record.published_on
+    first, second = (name_key(names[0]) if names else "" for names in (_names(held.row), record.authors))
+    return (first == second != "") or held.row["published_on"] == record.published_on
 
 
 def _queue(shelf: Shelf, record: Record, doubt: _Doubt, now: str) -> None:
@@ -234,12 +233,16 @@ def _update(shelf: Shelf, held: Held, record: Record, now: str) -> bool:
 
 
 def _update_authors(row: dict[str, Any], record: Record, *, newer: bool, believed: bool) -> None:
-    names = json.loads(row["authors_json"])
+    names = _names(row)
     if record.authors and (newer or (believed and len(record.authors) >= len(names)) or not names):
         row["authors_json"] = json.dumps(record.authors, ensure_ascii=False)
         row["author_count"] = len(record.authors)
-    elif not names and record.author_count:
-        row["author_count"] = record.author_count if believed or not row["author_count"] else row["author_count"]
+    elif not names and record.author_count and (believed or not row["author_count"]):
+        row["author_count"] = record.author_count
+
+
+def _names(row: dict[str, Any]) -> list[str]:
+    return list(json.loads(row["authors_json"]))
 
 
 def _attach(shelf: Shelf, held: Held, record: Record, now: str, *, corrected: bool = False) -> bool:

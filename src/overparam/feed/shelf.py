@@ -63,7 +63,7 @@ class Shelf:
     def __init__(self, ledger: Ledger, db: sa.Connection, records: Sequence[Record]) -> None:
         self._ledger, self._db = ledger, db
         self._pending: dict[sa.Table, dict[tuple[Any, ...], dict[str, Any]]] = {}
-        self._events: list[tuple[str, float, str]] = []
+        self._events: dict[str, list[tuple[float, str]]] = {}
         self._held: dict[str, Held] = {}
         self._names: dict[tuple[str, str], Held] = {}
         self._titles: dict[str, dict[str, Held]] = {}
@@ -135,7 +135,8 @@ class Shelf:
             weight: Of the event.
             at: When it happened.
         """
-        self._events.append((article_id, weight, at))
+        if weight > 0:
+            self._events.setdefault(article_id, []).append((weight, at))
 
     def flush(self, now: str) -> None:
         """Write everything.
@@ -143,9 +144,12 @@ class Shelf:
         Args:
             now: The time.
         """
+        added = {"added_at": now, "updated_at": now}
         fresh = [held.row for held in self._held.values() if held.before is None]
-        if fresh:
-            self._db.execute(sa.insert(article), [{**row, "added_at": now, "updated_at": now} for row in fresh])
+        if fresh:  # nobody else counts events for these yet, so their trend comes along
+            trends = (trending.combine(self._events.pop(row["id"], [])) for row in fresh)
+            new = [{**row, **added, "trend_key": trend} for row, trend in zip(fresh, trends, strict=True)]
+            self._db.execute(sa.insert(article), new)
         for held in self._held.values():
             before = held.row if held.before is None else held.before
             changed = {name: value for name, value in held.row.items() if value != before[name]}
@@ -162,8 +166,9 @@ class Shelf:
             else:
                 insert = insert.on_conflict_do_nothing()
             self._db.execute(insert, list(rows.values()))
-        for event in self._events:
-            trending.add(self._db, *event)
+        for article_id, events in self._events.items():
+            for weight, at in events:
+                trending.add(self._db, article_id, weight, at)
 
     def _load(self, records: Sequence[Record]) -> None:
         pairs = {(record.source, record.external_id) for record in records}

@@ -31,7 +31,7 @@ def document(entry: Entry, ledger: Ledger, run_id: str) -> dict[str, Any]:
     rows = ledger.verdicts(run_id)
     bodies = {row.claim: {**json.loads(row.body_json), "supersedes": _superseded(row)} for row in rows}
     shown = [bodies[claim.id] for claim in entry.claims if claim.id in bodies]
-    left_out = next((json.loads(e.body_json) for e in ledger.events(run_id, kind="absent")), {})
+    left_out: dict[str, str] = next((json.loads(e.body_json) for e in ledger.events(run_id, kind="absent")), {})
     open_claims = [
         {"claim": c.id, "reason": r, "untestable": bool(c.untestable)}
         for c, r in _open(entry, left_out, counts, bodies)

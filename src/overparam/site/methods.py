@@ -61,7 +61,19 @@ def _read(slug: str, text: str) -> Method:
     body = re.sub(r"\]\(([a-z-]+)\.md\)", r"](/methods/\1)", body)
     lede = body.strip().split("\n\n")[0]
     blocks = re.findall(r"```python\n(.*?)```", body, re.DOTALL)
-    return Method(slug, title.lstrip("# "), clean_markdown(lede), clean_markdown(body), _pasteable(blocks[:2]))
+    return Method(slug, title.lstrip("# "), clean_markdown(lede), prose(body), _pasteable(blocks[:2]))
+
+
+def prose(text: str) -> Markup:
+    """Render a page of the documentation.
+
+    Args:
+        text: Markdown.
+
+    Returns:
+        HTML, in which code that scrolls can be reached by keyboard.
+    """
+    return Markup(clean_markdown(text).replace("<pre>", '<pre tabindex="0">'))
 
 
 def _pasteable(blocks: list[str]) -> str:

@@ -62,7 +62,7 @@ def _newest_run(ledger: Ledger, paper: str) -> sa.Row[Any] | None:
         for scale in SCALES:  # for each the index gives the newest at once
             where = (run.c.paper == paper, run.c.scale == scale, run.c.options_json == REGULAR)
             query = sa.select(run.c.id, run.c.state).where(*where).order_by(run.c.id.desc()).limit(1)
-            found += db.execute(query).all()
+            found.extend(db.execute(query))
     return max(found, key=lambda row: row.id, default=None)
 
 

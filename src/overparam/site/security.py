@@ -76,7 +76,7 @@ LIMITS = (  # the first that covers a request counts it; plain pages are covered
     Limit("sign-in", "/sign-in", 10, 3600),
     Limit("vote", "/papers/.+/vote", 60, 60),
     Limit("api", "/api/.*", 600, 300, changing=False),
-    Limit("search", "/search", 120, 60, changing=False),
+    Limit("search", "/search(/.*)?", 120, 60, changing=False),
     Limit("change", ".*", 120, 60),
 )
 

@@ -4,6 +4,7 @@ import asyncio
 import email
 import email.policy
 import json
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -69,14 +70,19 @@ class Post:
 
 
 @pytest.fixture
-def post(monkeypatch):
+def unused_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture
+def post(monkeypatch, unused_port):
     handler = Post()
-    controller = Controller(handler, hostname="127.0.0.1", port=0, server_kwargs={"enable_SMTPUTF8": True})
+    controller = Controller(handler, hostname="127.0.0.1", port=unused_port, server_hostname="localhost")
     controller.start()
     try:
-        port = controller.server.sockets[0].getsockname()[1]
-        handler.url = f"smtp://127.0.0.1:{port}"
-        monkeypatch.setenv("OVERPARAM_SMTP_URL", handler.url)
+        monkeypatch.setenv("OVERPARAM_SMTP_URL", f"smtp://127.0.0.1:{unused_port}")
         yield handler
     finally:
         controller.stop()

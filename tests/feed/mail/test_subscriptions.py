@@ -196,6 +196,15 @@ def test_a_suppressed_address_gets_nothing_whoever_asks(ledger, active):
     assert ask(ledger, now="2026-12-02T12:00:00.000000Z") is None
 
 
+def test_who_is_no_longer_suppressed_may_begin_anew(ledger, active):
+    found = active()
+    subscriptions.suppress(ledger, found.id, "complained", now=LATER)
+    with ledger.writing() as db:
+        db.execute(sa.delete(suppression))
+    again = subscriptions.confirm(ledger, token_in(ask(ledger, now="2026-12-01T12:00:00.000000Z")))
+    assert (again.id, again.state, again.token_version) == (found.id, "active", 2)
+
+
 MOVES = {
     "confirm": {"pending": "active"},
     "pause": {"active": "paused"},

@@ -130,6 +130,11 @@ def test_refusals(post, stage, answer, state, about_recipient):
     assert post.connections == 1
 
 
+def test_what_a_relay_says_is_kept_without_the_address(post):
+    post.on_rcpt = lambda _, address: f"550 5.1.1 <{address.upper()}>: no such user"
+    assert send(letter())[0].words == "5.1.1 <this address>: no such user"
+
+
 def test_a_sender_refused_for_good_stops_everything(post):
     post.on_mail = lambda *_: "530 authentication required"
     with pytest.raises(Unavailable, match="refuses the sender: 530 authentication required; check OVERPARAM_MAIL_FROM"):
@@ -178,18 +183,9 @@ def test_an_address_that_is_no_relay_is_refused_without_its_password(url):
     assert "secret" not in str(caught.value)
 
 
-def test_a_relay_that_is_not_there_is_named(unused_tcp):
+def test_a_relay_that_is_not_there_is_named(unused_port):
     with pytest.raises(Unavailable, match="nothing is lost"):
-        send(letter(), url=f"smtp://127.0.0.1:{unused_tcp}")
-
-
-@pytest.fixture
-def unused_tcp():
-    import socket
-
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+        send(letter(), url=f"smtp://127.0.0.1:{unused_port}")
 
 
 @pytest.fixture
@@ -223,7 +219,7 @@ def certificate(tmp_path):
 
 
 @pytest.fixture
-def guarded(certificate):
+def guarded(certificate, unused_port):
     """A relay that takes mail only after STARTTLS and a password."""
     seen = []
 
@@ -237,14 +233,15 @@ def guarded(certificate):
     controller = Controller(
         Keep(),
         hostname="localhost",
-        port=0,
+        port=unused_port,
+        server_hostname="localhost",
         tls_context=context,
         require_starttls=True,
         auth_required=True,
         authenticator=lambda server, session, envelope, mechanism, data: AuthResult(success=True, auth_data=data),
     )
     controller.start()
-    yield controller.server.sockets[0].getsockname()[1], seen
+    yield unused_port, seen
     controller.stop()
 
 

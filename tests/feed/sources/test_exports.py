@@ -38,7 +38,9 @@ def lines(*entries):
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.ndjson", "a.json", "a.json.gz"])
 def test_an_export_in_every_form(tmp_path, name):
-    content = json.dumps({"papers": [PAPER, PAPER]}) if ".json." in name or name.endswith(".json") else lines(PAPER, PAPER)
+    content = (
+        json.dumps({"papers": [PAPER, PAPER]}) if ".json." in name or name.endswith(".json") else lines(PAPER, PAPER)
+    )
     [first, second], problems = read(write(tmp_path / name, content))
     assert problems == []
     assert (first.source, first.external_id, first.arxiv) == ("file", "2503.11794", "2503.11794")
@@ -96,7 +98,9 @@ def test_the_year_is_given_or_that_of_the_file(tmp_path):
 
 
 def test_bad_lines_are_named_and_lose_nothing_else(tmp_path):
-    content = lines(PAPER, "{broken", "", "[1]", {"title": "no date"}, {"date": "2026-01-01"}, {**PAPER, "title": "Last"})
+    content = lines(
+        PAPER, "{broken", "", "[1]", {"title": "no date"}, {"date": "2026-01-01"}, {**PAPER, "title": "Last"}
+    )
     records, problems = read(write(tmp_path / "a.jsonl", content))
     assert [r.title for r in records] == ["Semantic clipping", "Last"]
     assert [p.partition(":")[0] for p in problems] == ["line 2", "line 4", "line 5", "line 6"]

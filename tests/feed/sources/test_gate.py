@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import sys
 import threading
@@ -28,7 +29,7 @@ for _ in range(int(sys.argv[3])):
 
 def apart(turns, interval):
     turns = sorted(turns)
-    return all(begin - end >= interval for (_, end), (begin, _) in zip(turns, turns[1:], strict=False))
+    return all(begin - end >= interval for (_, end), (begin, _) in itertools.pairwise(turns))
 
 
 def test_threads_take_turns(ledger):
@@ -69,9 +70,27 @@ def test_a_dead_holder_blocks_for_its_lease_only(home):
     start = clock[0]
     dead = Gate(ledger, "arxiv", 3.0, clock=lambda: clock[0], sleep=sleep)
     assert dead._take()  # and never comes back
+    with ledger.writing() as db:
+        db.execute(sa.update(source_state).values(holder="another-machine:1:0.00"))
     with Gate(ledger, "arxiv", 3.0, clock=lambda: clock[0], sleep=sleep).turn():
         assert clock[0] - start >= LEASE
     ledger.close()
+
+
+@pytest.mark.slow
+def test_a_process_killed_in_its_turn_blocks_its_machine_for_the_interval(ledger, url):
+    run = [
+        sys.executable,
+        "-c",
+        WORKER.replace("time.sleep(0.02)", "import os; os.kill(os.getpid(), 9)"),
+        url,
+        "0.1",
+        "1",
+    ]
+    assert subprocess.run(run, timeout=60).returncode == -9
+    started = time.monotonic()
+    with Gate(ledger, "arxiv", INTERVAL).turn():
+        assert INTERVAL <= time.monotonic() - started < 5
 
 
 def test_a_late_holder_does_not_cut_the_turn_of_the_next(home):

@@ -53,7 +53,18 @@ def test_facts_at_both_levels():
     assert (third.votes, third.comments, third.published_on) == (None, None, "2026-11-18")
 
 
-@pytest.mark.parametrize("item", [None, [], {}, {"paper": 3}, {"paper": {"id": "x"}}, {"title": "T"}, {"paper": {"id": "x", "title": "\x00 \u202e"}}])
+@pytest.mark.parametrize(
+    "item",
+    [
+        None,
+        [],
+        {},
+        {"paper": 3},
+        {"paper": {"id": "x"}},
+        {"title": "T"},
+        {"paper": {"id": "x", "title": "\x00 \u202e"}},
+    ],
+)
 def test_entries_without_id_or_title_are_named(item):
     with pytest.raises(BadInput, match="an entry without"):
         record_of(item, "2026-11-21", 1)
@@ -115,8 +126,10 @@ def test_a_day_that_has_not_begun_is_empty():
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["id", "title", "paper", "authors", "name", "upvotes", "submittedBy"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "title", "paper", "authors", "name", "upvotes", "submittedBy"]), inner)
+    ),
     max_leaves=12,
 )
 

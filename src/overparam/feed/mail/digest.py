@@ -13,6 +13,7 @@ A row changes hands only from `queued` to `sending`, so two processes may work a
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -239,10 +240,14 @@ def _rows(turn: _Round) -> Iterator[tuple[sa.Row[Any], sa.Row[Any]]]:
         last = (found[-1].at, found[-1].subscription_id, found[-1].digest_key)
 
 
+@functools.lru_cache(maxsize=64)  # many readers are told the same
+def _news(body: str) -> News:
+    return News.parse(json.loads(body))
+
+
 async def _send_one(turn: _Round, row: sa.Row[Any], reader: sa.Row[Any], out: Transport) -> None:
     try:
-        news = News.parse(json.loads(row.body_json))
-        mail = edition.edition(read(reader), news, row.digest_key, now=turn.moment)
+        mail = edition.edition(read(reader), _news(row.body_json), row.digest_key, now=turn.moment)
     except OverparamError as error:  # such as an address that cannot be decrypted
         turn.problem = error
         return

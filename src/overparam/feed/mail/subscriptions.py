@@ -97,7 +97,9 @@ def subscribe(
         if db.execute(sa.select(suppression.c.reason).where(suppression.c.email_hash == key)).first():
             return None
         db.execute(ledger.insert(subscription).values(**row).on_conflict_do_nothing())
-        again = sa.update(subscription).where(*mine, subscription.c.state.in_(["unsubscribed", "bounced"]))
+        again = sa.update(subscription).where(
+            *mine, subscription.c.state.in_(["unsubscribed", "bounced", "complained"])
+        )
         db.execute(again.values(**fresh, token_version=subscription.c.token_version + 1))
         db.execute(sa.update(subscription).where(*mine, subscription.c.state == "pending").values(**fresh))
         found = read(db.execute(sa.select(subscription).where(*mine)).one())

@@ -7,9 +7,10 @@ before that moment: what it writes down is all that is known if the process dies
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Literal, Protocol
 from urllib.parse import unquote, urlsplit
@@ -24,6 +25,7 @@ from aiosmtplib import (
 )
 
 from overparam.errors import BadInput, Unavailable
+from overparam.feed.mail import verp
 from overparam.feed.mail.message import Mail
 from overparam.settings import outbox_folder, smtp_url
 
@@ -219,6 +221,7 @@ class Relay:
                 self._drop()
                 continue
             outcome = refusal or await self._data(client, mail)
+            outcome = replace(outcome, words=_without(mail.recipient, outcome.words))
             if outcome.code != CLOSING:
                 return outcome
             self._drop()
@@ -269,7 +272,13 @@ class Relay:
     async def _connected(self) -> aiosmtplib.SMTP:
         if self._client and self._client.is_connected:
             return self._client
-        client = aiosmtplib.SMTP(hostname=self._host, port=self._port, use_tls=self._tls, timeout=self._timeout)
+        client = aiosmtplib.SMTP(
+            hostname=self._host,
+            port=self._port,
+            use_tls=self._tls,
+            timeout=self._timeout,
+            local_hostname=_name(verp.sender().domain),  # looking up the machine's own name can take half a minute
+        )
         try:
             await client.connect()
             if self._user:
@@ -296,3 +305,13 @@ class Relay:
         if self._client:
             self._client.close()
         self._client = None
+
+
+def _without(recipient: str, words: str) -> str:
+    """The words of a relay without the address, which is kept encrypted only."""
+    return re.sub(re.escape(recipient), "this address", words, flags=re.IGNORECASE)
+
+
+def _name(host: str) -> str:
+    """The host as a greeting names it: numbers in brackets."""
+    return f"[{host}]" if host.replace(".", "").isdigit() else host

@@ -6,6 +6,7 @@ is keyed, so nobody who has not seen the mail can get somebody else taken off.
 
 from __future__ import annotations
 
+import functools
 import hmac
 import re
 from email.headerregistry import Address
@@ -26,11 +27,12 @@ def sender() -> Address:
 
     Returns:
         The address with a name to show.
-
-    Raises:
-        BadInput: `OVERPARAM_MAIL_FROM` is no address.
     """
-    given = mail_from()
+    return _parsed(mail_from())
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(given: str) -> Address:
     name, address = parseaddr(given)
     try:
         if not given.isprintable():

@@ -154,8 +154,9 @@ def _embed(ledger: Ledger) -> None:
         served = semantic.serving(db)
         if changed or served is None or served.model != model.id:
             values = {"ready_at": now(), "revision": search_model.c.revision + 1}
-            db.execute(sa.update(search_model).where(search_model.c.id == model.id).values(**values))
-            db.execute(sa.delete(search_model).where(search_model.c.id != model.id))  # and their vectors
+            ours = search_model.c.id == model.id
+            if db.execute(sa.update(search_model).where(ours).values(**values)).rowcount:
+                db.execute(sa.delete(search_model).where(~ours))  # and their vectors
 
 
 def _write_vectors(ledger: Ledger, model: Embedder, rows: Rows) -> bool:
@@ -178,7 +179,8 @@ def _write_vectors(ledger: Ledger, model: Embedder, rows: Rows) -> bool:
             return False
         db.execute(sa.delete(embedding).where(embedding.c.model == model.id, embedding.c.article_id.in_(ids)))
         still = set(db.scalars(sa.select(article.c.id).where(article.c.id.in_(ids))))
-        db.execute(ledger.insert(embedding).on_conflict_do_nothing(), [v for v in values if v["article_id"] in still])
+        if kept := [row for row in values if row["article_id"] in still]:
+            db.execute(ledger.insert(embedding).on_conflict_do_nothing(), kept)
     return True
 
 

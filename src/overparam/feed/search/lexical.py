@@ -120,14 +120,15 @@ def ranked(ledger: Ledger, query: Query, filters: Sequence[Condition], *, limit:
     Returns:
         Ids of articles, best first.
     """
-    words, phrases = _terms(query.words), [phrase for phrase in map(fold, query.phrases) if phrase]
-    if (query.words and not words) or not (words or phrases):
+    words = _terms(query.words)
+    terms = [*words, *filter(None, map(fold, query.phrases))]
+    if not terms or (query.words and not words):
         return []
     deadline = time.monotonic() + seconds
     with ledger.reading() as db:
-        best = _order(db, [*words, *phrases], "AND", filters, limit, deadline)
-        if len(best) < FEW and len(words) > 1:
-            more = _order(db, words, "OR", filters, limit, deadline)
+        best = _order(db, terms, "AND", filters, limit, deadline)
+        if len(best) < FEW and len(terms) > 1:  # phrases are among the filters, and stay required
+            more = _order(db, terms, "OR", filters, limit, deadline)
             best = list(dict.fromkeys([*best, *more]))[:limit]
     return best
 

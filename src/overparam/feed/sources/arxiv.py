@@ -25,6 +25,7 @@ from overparam.feed.sources.transport import Network
 CATEGORIES = ("cs.LG", "stat.ML")
 CATEGORY = re.compile(r"[a-z]+(-[a-z]+)*(\.[A-Za-z-]{2,20})?")
 PAGE = 100
+OPENSEARCH = "{http://a9.com/-/spec/opensearch/1.1/}"
 EMPTY_PAGES = 3  # the API sometimes answers with an empty page in the middle
 SPAN = 14  # days; longer spans are harvested
 
@@ -128,13 +129,12 @@ class Arxiv:
 
 
 def _entries(body: bytes) -> tuple[list[Any], int]:
-    xml_of(body)
+    total = xml_of(body).findtext(f"{OPENSEARCH}totalResults") or ""
     feed = feedparser.parse(io.BytesIO(body), response_headers={"content-type": "application/atom+xml; charset=utf-8"})
     for entry in feed.entries:
         if "/api/errors" in entry.get("id", ""):
             raise Unavailable(f"arxiv: {line(entry.get('summary', 'an error without words'), 200)}")
-    total = feed.feed.get("opensearch_totalresults") or ""
-    return feed.entries, int(total) if total.isdecimal() else 0
+    return feed.entries, int(total) if total.strip().isdecimal() else 0
 
 
 def _records(entries: Sequence[Any], listed_on: str | None) -> tuple[list[Record], list[str]]:

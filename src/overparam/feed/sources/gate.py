@@ -2,8 +2,8 @@
 
 The row of the source in `source_state` says when it may be asked again. Whoever finds that moment past takes the turn
 by moving it ahead, in one statement, so two cannot; while the request runs nobody else is let in, and after its end
-the interval begins. A process that dies in its turn blocks the others for `LEASE` at most. Machines are expected to
-keep their clocks in step, as NTP does.
+the interval begins. A process that dies in its turn blocks others on its machine for the interval, and other machines
+for `LEASE` at most. Machines are expected to keep their clocks in step, as NTP does.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from overparam.errors import Unavailable
 from overparam.ledger import Ledger
+from overparam.ledger.owner import is_gone, owner_of_this_process
 from overparam.ledger.schema import source_state
 
 LEASE = timedelta(seconds=180)  # longer than any request may take
@@ -70,6 +71,7 @@ class Gate:
     ) -> None:
         self._ledger, self.source, self._interval = ledger, source, timedelta(seconds=interval)
         self._clock, self.sleep = clock, sleep
+        self._owner, self._mine = owner_of_this_process(), source_state.c.source == source
         ensure_state(ledger, source)
 
     @contextlib.contextmanager
@@ -107,18 +109,21 @@ class Gate:
 
     def closed_until(self) -> datetime:
         """Return when the source may be asked again; perhaps in the past."""
-        mine = source_state.c.source == self.source
         with self._ledger.reading() as db:
-            text = db.execute(sa.select(source_state.c.next_allowed_at).where(mine)).scalar()
+            text = db.execute(sa.select(source_state.c.next_allowed_at).where(self._mine)).scalar()
         return datetime.fromisoformat(text) if text else datetime.min.replace(tzinfo=UTC)
 
     def _take(self) -> str | None:
         now = self._clock()
-        taken = self._move(now + LEASE, source_state.c.next_allowed_at <= written(now))
-        return written(now + LEASE) if taken else None
+        if self._move(now + LEASE, source_state.c.next_allowed_at <= written(now), self._owner):
+            return written(now + LEASE)
+        with self._ledger.reading() as db:
+            holder = db.execute(sa.select(source_state.c.holder).where(self._mine)).scalar()
+        if holder is not None and is_gone(holder):
+            self._move(now + self._interval, source_state.c.holder == holder)
+        return None
 
-    def _move(self, until: datetime, condition: sa.ColumnElement[bool]) -> bool:
-        mine = source_state.c.source == self.source
-        change = sa.update(source_state).where(mine, condition).values(next_allowed_at=written(until))
+    def _move(self, until: datetime, condition: sa.ColumnElement[bool], holder: str | None = None) -> bool:
+        values = {"next_allowed_at": written(until), "holder": holder}
         with self._ledger.writing() as db:
-            return bool(db.execute(change).rowcount)
+            return bool(db.execute(sa.update(source_state).where(self._mine, condition).values(values)).rowcount)

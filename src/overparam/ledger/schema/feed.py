@@ -111,6 +111,7 @@ source_state = Table(  # how far ingestion is, and when the source may be asked 
     Column("source", Text, primary_key=True),
     Column("cursor_json", Text, nullable=False),
     Column("next_allowed_at", Text, nullable=False),
+    Column("holder", Text),  # process whose request is under way
     Column("tried_at", Text),
     Column("succeeded_at", Text),
     Column("degraded_until", Text),

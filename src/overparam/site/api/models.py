@@ -385,7 +385,7 @@ class SubscriptionWanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    email: Annotated[str, StringConstraints(max_length=254)]
+    email: str = Field(max_length=254, json_schema_extra={"format": "email"})
     kinds: list[Literal["papers", "verdicts", "changes"]] = ["papers", "verdicts"]
     topics: list[Text] = Field([], max_length=40)
     words: Text = ""

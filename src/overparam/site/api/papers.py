@@ -27,6 +27,9 @@ from overparam.site.viewer import account_of
 
 router = APIRouter(route_class=StrictRoute, tags=["papers"])
 States = Mapping[str, PaperState]
+# What is described but read by `listings`, so that a date that is none is an error of the address
+PERIOD = {"pattern": "^[0-9]{4}-([0-9]{2}(-[0-9]{2})?|W[0-9]{2})$", "examples": ["2026-11-21", "2026-W47", "2026-11"]}
+DAY = {"format": "date", "examples": ["2026-11-21"]}
 
 
 @router.get("/papers", summary="List papers")
@@ -34,11 +37,9 @@ def list_papers(
     request: Request,
     response: Response,
     order: Order = "newest",
-    period: Annotated[
-        str | None, Query(max_length=10, description="A day, week or month: 2026-11-21, 2026-W47 or 2026-11")
-    ] = None,
-    first: Annotated[str | None, Query(alias="from", max_length=10, description="First day of the listing")] = None,
-    last: Annotated[str | None, Query(alias="to", max_length=10, description="Last day of the listing")] = None,
+    period: Annotated[str | None, Query(description="A day, week or month", json_schema_extra=PERIOD)] = None,
+    first: Annotated[str | None, Query(alias="from", description="First day of listing", json_schema_extra=DAY)] = None,
+    last: Annotated[str | None, Query(alias="to", description="Last day of listing", json_schema_extra=DAY)] = None,
     topic: Annotated[str | None, Query(max_length=200)] = None,
     after: After = None,
     limit: Limit = 30,

@@ -20,7 +20,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from overparam.errors import BadInput
 from overparam.site.viewer import Viewer, viewer_of
 
-After = Annotated[str | None, Query(max_length=500, description="Cursor of the next page, from the page before")]
+After = Annotated[
+    str | None,
+    Query(
+        max_length=500,
+        description="Cursor of the next page, from the page before",
+        json_schema_extra={"pattern": "^[A-Za-z0-9_-]+$"},
+    ),
+]
 Limit = Annotated[int, Query(ge=1, le=100, description="Most entries on the page")]
 bearer = HTTPBearer(auto_error=False, scheme_name="token", description="A token from the account page")
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]

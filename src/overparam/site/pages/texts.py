@@ -12,8 +12,8 @@ from starlette.routing import Route
 from overparam.errors import NotFound
 from overparam.lab.registry import papers
 from overparam.settings import shipped
-from overparam.site.markup import clean_markdown
 from overparam.site.methods import methods as all_methods
+from overparam.site.methods import prose
 from overparam.site.views import page
 
 
@@ -36,7 +36,7 @@ def method(request: Request) -> Response:
 @functools.cache
 def _judging() -> tuple[str, Markup]:
     title, _, body = (shipped("guide") / "verdicts.md").read_text(encoding="utf-8").partition("\n")
-    return title.lstrip("# "), clean_markdown(body)
+    return title.lstrip("# "), prose(body)
 
 
 def judging(request: Request) -> Response:

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("cursor_json", sa.Text(), nullable=False),
         sa.Column("next_allowed_at", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=True),
         sa.Column("tried_at", sa.Text(), nullable=True),
         sa.Column("succeeded_at", sa.Text(), nullable=True),
         sa.Column("degraded_until", sa.Text(), nullable=True),
