@@ -87,7 +87,7 @@ def test_the_same_again_writes_nothing(ledger):
 def test_events_of_trending_are_timed_by_the_listing(ledger):
     absorb(ledger, [FIRST], now=NOW)
     day = "2026-11-21T00:00:00.000000Z"
-    first = trending.combine([(1.0, day), (1.2, day)])
+    first = trending.combine([(1.0, day), (1.2, day), (1.0, day)])  # listed, 12 votes, 2 comments
     assert only(ledger).trend_key == pytest.approx(first)
     absorb(ledger, [change(votes=22)], now=LATER)
     assert only(ledger).trend_key == pytest.approx(trending.combine([(1.0, LATER)], first))

@@ -21,9 +21,9 @@ def work(
     ] = None,
 ) -> None:
     """Run what waits in the queue, one request after the other. `overparam serve` starts one of these by itself."""
-    from overparam.feed.upkeep import keep_up
     from overparam.lab.service import work as take_requests
     from overparam.ledger import Ledger
+    from overparam.site.upkeep import keep_up
 
     logging.basicConfig(format="%(levelname)s %(message)s")
     stop = threading.Event()

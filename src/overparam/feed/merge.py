@@ -326,5 +326,7 @@ def _attach_metric(shelf: Shelf, held: Held, record: Record, now: str) -> bool:
     first = f"{record.listed_on or record.published_on}T00:00:00.000000Z"
     at = now if before else min(now, first)
     shelf.write(metric, article_id=row["id"], source=record.source, at=at, votes=votes, comments=comments)
-    shelf.event(row["id"], (votes - (before or (0, 0))[0]) * trending.WEIGHTS["elsewhere"], at)
+    old_votes, old_comments = before or (0, 0)
+    shelf.event(row["id"], (votes - old_votes) * trending.WEIGHTS["elsewhere"], at)
+    shelf.event(row["id"], (comments - old_comments) * trending.WEIGHTS["comment"], at)
     return True

@@ -1,4 +1,6 @@
+import base64
 import functools
+import json
 
 import pytest
 import sqlalchemy as sa
@@ -110,6 +112,14 @@ def test_pages_of_a_ranking_join_without_gap_or_repeat(seeded):
         cursor = found.next
     assert joined == whole
     assert cursor is None
+
+
+def test_cursors_that_a_database_would_choke_on_are_refused(stocked):
+    for entry in (["2020-01-01", "\x00"], ["\ud800", "a"], ["[" * 90, {}]):
+        with pytest.raises(BadInput, match="is no place"):
+            search(stocked, "", after=base64.urlsafe_b64encode(json.dumps(entry).encode()).decode())
+    with pytest.raises(BadInput, match="is no place"):
+        search(stocked, "", after=base64.urlsafe_b64encode(b"[" * 30_000).decode())
 
 
 @pytest.mark.parametrize(

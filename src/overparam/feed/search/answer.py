@@ -8,13 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
 from overparam.feed.search.grammar import Query
-from overparam.feed.search.index import claims_of
-from overparam.feed.search.words import excerpt, fold, stems, telling
+from overparam.feed.search.index import claim_text, claims_of
+from overparam.feed.search.words import excerpt, fold, stems
 from overparam.lab.model import Claim
 from overparam.lab.planner import REGULAR
 from overparam.lab.registry import papers
@@ -100,8 +100,6 @@ class Standing:
 
 Standings = Mapping[tuple[str, str], Standing]
 NONE: Final = Standing()
-
-
 _KEPT: dict[str, tuple[object, Standings]] = {}
 
 
@@ -142,13 +140,8 @@ def slugs_for(query: Query, known: Standings) -> frozenset[str]:
 
 
 @functools.lru_cache(maxsize=10_000)
-def _stems_of(text: str) -> frozenset[str]:
-    return frozenset(stems(text))
-
-
-@functools.lru_cache(maxsize=10_000)
-def _claim_stems(claim_statement: str, note: str) -> frozenset[str]:
-    return frozenset(stems(fold(f"{claim_statement} {note}")))
+def _stems_of(claim: Claim) -> frozenset[str]:
+    return frozenset(stems(claim_text(claim)))
 
 
 class Answer:
@@ -175,7 +168,7 @@ class Answer:
         ids: Sequence[str],
     ) -> None:
         self._ledger, self._query, self._known, self._near = ledger, query, known, near
-        self._wanted = _stems_of(" ".join(telling(fold(" ".join([*query.words, *query.phrases])).split())))
+        self._wanted = frozenset(stems(fold(" ".join([*query.words, *query.phrases]))))
         with ledger.reading() as db:
             rows = db.execute(sa.select(article.c.id, article.c.slug).where(article.c.id.in_(ids)))
             self.slugs: dict[str, str | None] = {row.id: row.slug for row in rows}
@@ -206,7 +199,7 @@ class Answer:
         """Rate a claim; from 1 on it matches."""
         if not self._wanted:
             return 0.0
-        share = len(self._wanted & _claim_stems(claim.statement, claim.note)) / len(self._wanted)
+        share = len(self._wanted & _stems_of(claim)) / len(self._wanted)
         cosine = self._near.get((article_id, claim.id), 0.0)
         score = share / MATCHES_WORDS + cosine / MATCHES_MEANING
         return score if share >= MATCHES_WORDS or cosine >= MATCHES_MEANING else 0.0
@@ -222,14 +215,13 @@ class Answer:
         """
         ids = [name for name, _, _ in ranked]
         with self._ledger.reading() as db:
-            texts = {
-                r.id: r for r in db.execute(sa.select(article.c.id, article.c.abstract).where(article.c.id.in_(ids)))
-            }
+            rows = db.execute(sa.select(article.c.id, article.c.abstract).where(article.c.id.in_(ids)))
+            abstracts = {row.id: row.abstract for row in rows}
         hits = []
         for name, score, ways in ranked:
             claims = self.claims(name)
             matching = [c.statement for c in claims[:SHOWN_CLAIMS] if self._score(name, c)]
-            sentences = [*matching, *re.split(r"(?<=[.?!])\s+", texts[name].abstract if name in texts else "")]
+            sentences = [*matching, *re.split(r"(?<=[.?!])\s+", abstracts.get(name, ""))]
             snippet, marks = excerpt(sentences, self._wanted, LONGEST_SNIPPET)
             hits.append(Hit(name, score, ways, tuple(c.id for c in claims), snippet, marks))
         return hits
@@ -247,8 +239,7 @@ class Answer:
         standing = [self._known.get((slug or "", claim), NONE) for slug, claim in pairs]
         judged = Counter("proxy" if s.proxy else "as in the paper" for s in standing if s.proxy is not None)
         with self._ledger.reading() as db:
-            rows: list[Any] = list(
-                db.scalars(sa.select(article_topic.c.topic).where(article_topic.c.article_id.in_(chosen)))
-            )
-        topics = sorted(Counter(rows).items(), key=lambda item: (-item[1], item[0]))
+            topic = article_topic.c.topic
+            count = Counter(db.scalars(sa.select(topic).where(article_topic.c.article_id.in_(chosen))))
+        topics = sorted(count.items(), key=lambda item: (-item[1], item[0]))
         return {"verdicts": Counter(s.verdict for s in standing), "settings": judged, "topics": dict(topics)}

@@ -25,6 +25,7 @@ from overparam.ledger.schema import search_document as document
 
 DEPTH: Final = 100  # papers that each way contributes
 RANK_CONSTANT: Final = 60  # of reciprocal rank fusion
+LONGEST_CURSOR: Final = 200
 LEXICAL_SHARE: Final = 0.7  # of the time; meaning needs little and cannot be interrupted
 INDEXED: Final = article.join(document, document.c.article_id == article.c.id)
 Near = Mapping[tuple[str, str], float]
@@ -195,9 +196,9 @@ def _position(cursor: str | None, kind: type) -> Entry | None:
     if cursor is None:
         return None
     try:
-        key, name = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        key, name = json.loads(base64.urlsafe_b64decode((cursor + "=" * (-len(cursor) % 4))[:LONGEST_CURSOR]))
     except (ValueError, TypeError, binascii.Error):
         key = name = None
-    if type(key) is not kind or not isinstance(name, str):
+    if type(key) is not kind or not isinstance(name, str) or not f"{key}{name}".isprintable():
         raise BadInput(f"after={cursor[:40]!r} is no place in this search; leave it out to start from the top")
     return key, name

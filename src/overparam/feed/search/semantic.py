@@ -116,7 +116,7 @@ def fingerprint(body: bytes) -> str:
 
 
 def fit(texts: Sequence[str]) -> bytes:
-    """Fit latent semantic analysis; imports scikit-learn. About 20 s for 10,000 papers.
+    """Fit latent semantic analysis; imports scikit-learn. About ten seconds for 10,000 papers.
 
     Args:
         texts: Folded.

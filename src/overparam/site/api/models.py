@@ -260,7 +260,7 @@ class Trials(BaseModel):
 class RunWanted(BaseModel):
     """Which run is asked for."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     scale: Scale = "laptop"
     claims: list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,20}$")]] = Field(
@@ -383,7 +383,7 @@ class SiteStatus(BaseModel):
 class SubscriptionWanted(BaseModel):
     """Which mail is wanted."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     email: str = Field(max_length=254, json_schema_extra={"format": "email"})
     kinds: list[Literal["papers", "verdicts", "changes"]] = ["papers", "verdicts"]

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Annotated, Any, cast
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from overparam.errors import BadInput, NotFound
 from overparam.feed import listings, votes
@@ -20,19 +20,21 @@ from overparam.ledger.schema import run, verdict
 from overparam.settings import site_url
 from overparam.site.api import models
 from overparam.site.api.runs import figure_links, newest_runs
-from overparam.site.api.strict import After, Limit, StrictRoute, Voter, link_next
+from overparam.site.api.strict import After, Key, Limit, StrictRoute, Voter, link, link_next
 from overparam.site.cards import safe_url
 from overparam.site.verdicts import ClaimState, PaperState
 from overparam.site.viewer import account_of
 
-router = APIRouter(route_class=StrictRoute, tags=["papers"])
+router = APIRouter(route_class=StrictRoute, tags=["papers"], generate_unique_id_function=lambda route: route.name)
+ClaimId = Annotated[str, Path(description="Id of the claim, in any case", examples=["C1"])]
+TO_PAPER = {200: {"links": {"paper": link("read_paper", "The first paper in full", key="/items/0/key")}}}
 States = Mapping[str, PaperState]
 # What is described but read by `listings`, so that a date that is none is an error of the address
 PERIOD = {"pattern": "^[0-9]{4}-([0-9]{2}(-[0-9]{2})?|W[0-9]{2})$", "examples": ["2026-11-21", "2026-W47", "2026-11"]}
 DAY = {"format": "date", "examples": ["2026-11-21"]}
 
 
-@router.get("/papers", summary="List papers")
+@router.get("/papers", summary="List papers", responses=TO_PAPER)
 def list_papers(
     request: Request,
     response: Response,
@@ -96,7 +98,7 @@ def _facts(row: sa.Row[Any], topics: list[str], state: PaperState | None) -> dic
     }
 
 
-def _find(ledger: Ledger, key: str) -> sa.Row[Any]:
+def _find(ledger: Ledger, key: Key) -> sa.Row[Any]:
     row = listings.by_key(ledger, key)
     if row is None:
         raise NotFound(f"no paper is called {key[:60]!r}; GET /api/v1/search finds papers by words")
@@ -105,7 +107,7 @@ def _find(ledger: Ledger, key: str) -> sa.Row[Any]:
 
 # the longer addresses come first, since an arXiv identifier may hold a slash
 @router.get("/papers/{key:key}/claims/{claim}", summary="Read a claim with the history of its verdicts")
-def read_claim(request: Request, key: str, claim: str) -> models.ClaimHistory:
+def read_claim(request: Request, key: Key, claim: ClaimId) -> models.ClaimHistory:
     """Read a claim. Its history holds the verdicts of all regular runs, superseded ones included, newest first."""
     ledger = request.app.state.ledger
     row = _find(ledger, key)
@@ -123,7 +125,7 @@ def read_claim(request: Request, key: str, claim: str) -> models.ClaimHistory:
 
 
 @router.put("/papers/{key:key}/vote", summary="Vote for a paper", tags=["people"])
-def vote(request: Request, response: Response, key: str, viewer: Voter) -> models.Vote:
+def vote(request: Request, response: Response, key: Key, viewer: Voter) -> models.Vote:
     """Vote for a paper. A second vote changes nothing."""
     ledger = request.app.state.ledger
     row = _find(ledger, key)
@@ -132,7 +134,7 @@ def vote(request: Request, response: Response, key: str, viewer: Voter) -> model
 
 
 @router.delete("/papers/{key:key}/vote", summary="Take a vote back", tags=["people"])
-def unvote(request: Request, response: Response, key: str, viewer: Voter) -> models.Vote:
+def unvote(request: Request, response: Response, key: Key, viewer: Voter) -> models.Vote:
     """Take a vote back, as if it had never been given."""
     ledger = request.app.state.ledger
     row = _find(ledger, key)
@@ -141,7 +143,7 @@ def unvote(request: Request, response: Response, key: str, viewer: Voter) -> mod
 
 
 @router.get("/papers/{key:key}", summary="Read a paper")
-def read_paper(request: Request, key: str) -> models.PaperInFull:
+def read_paper(request: Request, key: Key) -> models.PaperInFull:
     """Read a paper with its claims, their newest verdicts in full, its newest runs and its figures."""
     ledger = request.app.state.ledger
     row = _find(ledger, key)

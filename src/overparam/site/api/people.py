@@ -11,7 +11,7 @@ from overparam.site.api import models
 from overparam.site.api.strict import StrictRoute
 from overparam.site.security import network_of
 
-router = APIRouter(route_class=StrictRoute, tags=["people"])
+router = APIRouter(route_class=StrictRoute, tags=["people"], generate_unique_id_function=lambda route: route.name)
 SENT = "A mail is on its way. Nothing more will come before the button behind its link is pressed."
 
 

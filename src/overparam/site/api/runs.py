@@ -21,18 +21,26 @@ from overparam.ledger import Ledger, requests
 from overparam.ledger.schema import figure, run, trial
 from overparam.site.api import models
 from overparam.site.api.once import once
-from overparam.site.api.strict import After, Limit, Runner, StrictRoute, link_next
+from overparam.site.api.strict import After, Key, Limit, Runner, StrictRoute, link, link_next
 from overparam.site.security import network_of
 from overparam.site.viewer import Viewer, account_of
 
-router = APIRouter(route_class=StrictRoute, tags=["runs"])
+router = APIRouter(route_class=StrictRoute, tags=["runs"], generate_unique_id_function=lambda route: route.name)
+TO_RUN = {
+    "run": link("read_run", "The first run in full", run_id="/items/0/id"),
+    "trials": link("list_trials", "Its trials", run_id="/items/0/id"),
+}
+TO_REQUEST = {
+    "request": link("read_request", "How the request stands", request_id="/id"),
+    "cancel": link("cancel_request", "Cancel it", request_id="/id"),
+}
 PREFIX = "/api/v1"
 RUNS_SHOWN = 20
 RunState = Literal["running", "interrupted", "succeeded", "failed", "cancelled"]
 DRAWING = "default-src 'none'; sandbox"  # for a drawing that is opened by itself
 
 
-@router.get("/runs", summary="List runs")
+@router.get("/runs", summary="List runs", responses={200: {"links": TO_RUN}})
 def list_runs(
     request: Request,
     response: Response,
@@ -194,12 +202,15 @@ def read_table(request: Request, run_id: str, name: str) -> Response:
     "/papers/{key:key}/runs",
     summary="Ask for a run",
     status_code=202,
-    responses={409: {"description": "Too many wait"}, 202: {"headers": {"Location": {"schema": {"type": "string"}}}}},
+    responses={
+        202: {"headers": {"Location": {"schema": {"type": "string"}}}, "links": TO_REQUEST},
+        409: {"description": "Too many wait"},
+    },
 )
 def ask_for_run(
     request: Request,
     response: Response,
-    key: str,
+    key: Key,
     wanted: models.RunWanted,
     viewer: Runner,
     idempotency_key: Annotated[

@@ -16,7 +16,7 @@ from overparam.site.api import models
 from overparam.site.api.papers import papers_of
 from overparam.site.api.strict import After, Limit, StrictRoute, link_next
 
-router = APIRouter(route_class=StrictRoute, tags=["search"])
+router = APIRouter(route_class=StrictRoute, tags=["search"], generate_unique_id_function=lambda route: route.name)
 
 
 @router.get("/search", summary="Search papers and claims")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import Query, Security, params
+from fastapi import Path, Query, Security, params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -28,9 +28,25 @@ After = Annotated[
         json_schema_extra={"pattern": "^[A-Za-z0-9_-]+$"},
     ),
 ]
+Key = Annotated[str, Path(description="Slug, arXiv identifier or id of a paper", examples=["data-diet"])]
 Limit = Annotated[int, Query(ge=1, le=100, description="Most entries on the page")]
 bearer = HTTPBearer(auto_error=False, scheme_name="token", description="A token from the account page")
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def link(operation: str, words: str, **parameters: str) -> dict[str, Any]:
+    """Describe how an answer leads to another operation.
+
+    Args:
+        operation: Its id.
+        words: What it leads to.
+        **parameters: Where in the answer each of its parameters stands, as a JSON pointer.
+
+    Returns:
+        A link object of OpenAPI.
+    """
+    places = {name: f"$response.body#{pointer}" for name, pointer in parameters.items()}
+    return {"operationId": operation, "description": words, "parameters": places}
 
 
 class KeyConvertor(Convertor[str]):

@@ -1,4 +1,4 @@
-"""What a worker does now and then beside its runs: the search index, and counts against what they count."""
+"""What a worker does now and then beside its runs: search index, counts against what they count, ended sessions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from overparam.errors import OverparamError
 from overparam.feed import votes
 from overparam.feed.search import index
 from overparam.ledger import Ledger
+from overparam.site import accounts
 
 EVERY_SECONDS = 6 * 3600.0
 
@@ -25,6 +26,7 @@ def keep_up(ledger: Ledger, stop: threading.Event) -> None:
     while True:
         try:
             index.update(ledger)
+            accounts.tidy(ledger)
             wrong = votes.check_counts(ledger)
             if wrong:
                 log.warning("%d counts of votes differed from the votes and were mended", wrong)
