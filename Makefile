@@ -6,14 +6,20 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 # Elsewhere: TORCH_INDEX=https://download.pytorch.org/whl/cpu keeps CUDA out; GPU users leave it empty.
 TORCH_INDEX ?=
 
-.PHONY: demo test test-crash lint types docs docs-check smoke evidence benchmarks pins clean
+.PHONY: demo serve test test-browser test-crash lint types docs docs-check smoke evidence benchmarks pins clean
 
 demo: $(VENV)/.ready
 	@env -u OVERPARAM_DATA OVERPARAM_OFFLINE=1 $(BIN)/overparam run data-diet
 	@$(BIN)/overparam report data-diet --scale laptop
 
+serve: $(VENV)/.ready-site
+	@$(BIN)/overparam serve --local
+
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not crash"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not crash and not browser"
+
+test-browser: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest tests/browser
 
 test-crash: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest tests/crash
@@ -59,6 +65,10 @@ $(VENV)/bin/python:
 $(VENV)/.ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --constraint constraints.txt torch
 	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.ready-site: $(VENV)/.ready
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[site,postgres]'
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready

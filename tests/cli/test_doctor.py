@@ -33,7 +33,12 @@ def test_a_new_installation_is_well(run):
 def test_a_late_source_is_named_and_the_exit_code_says_so(run):
     ledger = Ledger()
     with ledger.writing() as db:
-        row = {"source": "arxiv", "cursor_json": "{}", "next_allowed_at": "", "succeeded_at": "2026-01-01T00:00:00.000000Z"}
+        row = {
+            "source": "arxiv",
+            "cursor_json": "{}",
+            "next_allowed_at": "",
+            "succeeded_at": "2026-01-01T00:00:00.000000Z",
+        }
         db.execute(sa.insert(source_state).values(**row))
     ledger.close()
     shown = run()

@@ -33,21 +33,46 @@ def full(ledger):
         submitted_by="SECRET submitter", votes=86, comments=6, raw={"who": "SECRET raw"},
     )  # fmt: skip
     absorb(ledger, [record], now=AT)
-    run_row = {"id": "R1", "paper": "data-diet", "scale": "smoke", "state": "succeeded", "options_json": REGULAR, "spec_hash": "s"}
+    run_row = {
+        "id": "R1",
+        "paper": "data-diet",
+        "scale": "smoke",
+        "state": "succeeded",
+        "options_json": REGULAR,
+        "spec_hash": "s",
+    }
     going = {**run_row, "id": "R2", "state": "running"}
-    more = {"engine": "inline", "workers": 1, "attempt": 1, "created_at": AT, "wall_seconds": 1.0, "provenance_json": '{"cores": 2}'}
+    more = {
+        "engine": "inline",
+        "workers": 1,
+        "attempt": 1,
+        "created_at": AT,
+        "wall_seconds": 1.0,
+        "provenance_json": '{"cores": 2}',
+    }
     held = {"lease_owner": "SECRET host:1:2", "lease_until": AT}
     trials = [
         {"run_id": "R1", "trial_key": f"k{n:03}", "position": n, "task": n, "experiment": "e", "params_json": '{"a": [1, 2.5]}', "seed": n,
          "state": "failed", "cached": False, "attempt": 1, "metrics_json": None, "message": "no", "traceback": "SECRET /home/ada"}
         for n in range(files.CHUNK + 3)
     ]  # fmt: skip
-    drawn = {"run_id": "R1", "name": "f", "position": 0, "svg": "<svg/>", "caption": "c", "table_json": '{"columns": [], "rows": []}'}
+    drawn = {
+        "run_id": "R1",
+        "name": "f",
+        "position": 0,
+        "svg": "<svg/>",
+        "caption": "c",
+        "table_json": '{"columns": [], "rows": []}',
+    }
     with ledger.writing() as db:
         db.execute(sa.insert(run), [{**run_row, **more, **held}, {**going, **more, **held}])
         db.execute(sa.insert(trial), trials)
         db.execute(sa.insert(figure).values(**drawn))
-        db.execute(sa.insert(account).values(id="SECRET id", name="SECRET name", role="member", email_hash="SECRET", created_at=AT))
+        db.execute(
+            sa.insert(account).values(
+                id="SECRET id", name="SECRET name", role="member", email_hash="SECRET", created_at=AT
+            )
+        )
         found = db.execute(sa.select(article.c.id).where(article.c.arxiv == "2611.00001")).scalar_one()
     vote(ledger, "SECRET id", found, now=AT)
     return ledger

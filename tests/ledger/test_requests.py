@@ -292,3 +292,19 @@ def test_the_queue_does_what_its_model_does(queue):
             max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+
+
+def test_a_day_costs_what_its_runs_took_or_will_take(queue):
+    add_run(queue, "01A")
+    with queue.writing() as db:
+        db.execute(sa.update(run).values(state="succeeded", wall_seconds=90.0))
+    assert requests.usual_seconds(queue, "toy", "smoke") == 90.0
+    assert requests.usual_seconds(queue, "toy", "laptop") is None
+    ask(queue, now=at(-9))  # the day before
+    held = requests.claim_next(queue, ELSEWHERE)
+    requests.begun(queue, held, "01A")
+    requests.finish(queue, held, "failed")
+    ask(queue, now=at(1))
+    assert requests.spent(queue, "ann", at(0)) == 90.0  # one that waits, as long as usual
+    assert requests.spent(queue, "ann", at(-10)) == 180.0  # and one that took so long
+    assert requests.spent(queue, "bob", at(-10)) == 0.0

@@ -116,7 +116,7 @@ def test_a_run_that_goes_on_shows_how_far_it_is(desk, ledger, toy):
     assert "about 50\u202fs left" in text
     assert '<progress value="2" max="6"' in text
     assert re.search(r"2 of 6 trials done\. \d\.\d\u202fs so far\.", text)
-    assert "Now: draws: shift 1.0, seed 2" in text
+    assert "Now: draws, shift 1.0, seed 2" in text
     assert "seeds 0 to 2" in text
     panel = well_formed(desk.get("/runs/01A/panel").text)
     assert panel.startswith('<div class="panel"')
@@ -259,6 +259,15 @@ def test_who_may_start_and_stop(site, ledger, toy):
     assert requests.find(ledger, place.rpartition("/")[2]).state == "queued"
     assert site.post(f"{place}/cancel", headers=eve).status_code == 303
     assert requests.find(ledger, place.rpartition("/")[2]).state == "cancelled"
+    with ledger.writing() as db:
+        db.execute(sa.insert(schema.run).values(_finished("01Z", wall_seconds=700.0)))
+    first = site.post("/papers/toy/runs", data={"scale": "smoke", "claim": "T1"}, headers=bob)
+    assert first.status_code == 303
+    second = site.post("/papers/toy/runs", data={"scale": "smoke", "claim": "T2"}, headers=bob)
+    assert second.status_code == 409
+    assert "600 s for today are used up; there are more from 00:00 UTC" in second.text
+    for claim in ("T2", "T3"):  # a runner has no such limit
+        assert site.post("/papers/toy/runs", data={"scale": "smoke", "claim": claim}, headers=ann).status_code == 303
     begin(ledger, toy)
     assert site.post("/runs/01A/cancel", headers=bob).status_code == 403  # started in a terminal
     assert not ledger.cancel_asked("01A")

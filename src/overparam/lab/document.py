@@ -83,7 +83,8 @@ def _open(
             yield claim, f"not part of this run{left_out.get(claim.on, '')}"
         else:
             missing = state["planned"] - state["done"] - state["failed"]
-            yield claim, f"{missing} of {state['planned']} trials are not done yet"
+            waits = f"{missing} of {state['planned']} trials are not done yet"
+            yield claim, waits if missing else "not asked for in this run"
 
 
 def absent(spec: Spec) -> dict[str, str]:

@@ -17,7 +17,7 @@ from overparam.lab.registry import Entry, find
 from overparam.ledger import Ledger, requests
 from overparam.ledger.owner import owner_of_this_process
 from overparam.ledger.requests import Request
-from overparam.ledger.store import HEARTBEAT_SECONDS
+from overparam.ledger.store import HEARTBEAT_SECONDS, now
 
 IDLE_SECONDS = 0.5  # between looks at an empty queue
 REAP_SECONDS = 10.0
@@ -26,7 +26,15 @@ PATIENCE_SECONDS = 45.0  # for a run of the same trials whose process is, or see
 log = logging.getLogger(__name__)
 
 
-def ask(ledger: Ledger, slug: str, scale: str, claims: Sequence[str] = (), *, requested_by: str) -> str:
+def ask(
+    ledger: Ledger,
+    slug: str,
+    scale: str,
+    claims: Sequence[str] = (),
+    *,
+    requested_by: str,
+    seconds_a_day: float | None = None,
+) -> str:
     """Ask for a run of a paper, as far as it can be checked without loading torch.
 
     Args:
@@ -35,6 +43,7 @@ def ask(ledger: Ledger, slug: str, scale: str, claims: Sequence[str] = (), *, re
         scale: At which scale.
         claims: Ids of the claims to judge, in any case; all if empty.
         requested_by: Account id, or `local`.
+        seconds_a_day: What the requester's runs of a day (UTC) may take; None for no limit.
 
     Returns:
         Id of the request; that of an open one for the same, if there is one.
@@ -42,7 +51,7 @@ def ask(ledger: Ledger, slug: str, scale: str, claims: Sequence[str] = (), *, re
     Raises:
         BadInput: None of the paper's claims has a rule, or a chosen one has none.
         NotFound: No such paper, scale or claim.
-        Conflict: The requester has as many runs waiting as one may have.
+        Conflict: The requester has as many runs waiting as one may have, or has used the day up.
     """
     from overparam.lab.experiment import require_scale
     from overparam.lab.runner import record_paper
@@ -55,6 +64,12 @@ def ask(ledger: Ledger, slug: str, scale: str, claims: Sequence[str] = (), *, re
     for claim in chosen:
         if claim.rule is None:
             raise BadInput(f"{slug} {claim.id} has no rule: {claim.untestable}")
+    midnight = f"{now()[:10]}T00:00:00.000000Z"
+    if seconds_a_day is not None and requests.spent(ledger, requested_by, midnight) >= seconds_a_day:
+        raise Conflict(
+            f"your {seconds_a_day:g} s for today are used up; there are more from 00:00 UTC, "
+            f"or run it on your own machine: overparam run {slug}"
+        )
     record_paper(entry, ledger)
     return requests.submit(ledger, slug, scale, [claim.id for claim in chosen], requested_by=requested_by)
 

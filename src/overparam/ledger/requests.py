@@ -271,6 +271,43 @@ def reap(ledger: Ledger, *, now: str | None = None) -> int:
     return taken
 
 
+def usual_seconds(ledger: Reader, paper: str, scale: str) -> float | None:
+    """Predict how long a run takes: as long as the newest one that succeeded.
+
+    Args:
+        ledger: The ledger.
+        paper: Slug.
+        scale: At which scale.
+
+    Returns:
+        Seconds, or None if there was none.
+    """
+    where = (run.c.paper == paper, run.c.scale == scale, run.c.state == "succeeded")
+    with ledger.reading() as db:
+        return db.execute(sa.select(run.c.wall_seconds).where(*where).order_by(run.c.id.desc()).limit(1)).scalar()
+
+
+def spent(ledger: Reader, requested_by: str, since: str) -> float:
+    """Add up what somebody's requests cost; one that is open counts what it will cost.
+
+    Args:
+        ledger: The ledger.
+        requested_by: Account id.
+        since: Only requests made from then on.
+
+    Returns:
+        Seconds.
+    """
+    columns = run_request.c
+    query = sa.select(columns.paper, columns.scale, columns.state, run.c.wall_seconds).select_from(
+        run_request.outerjoin(run, run.c.id == columns.run_id)
+    )
+    with ledger.reading() as db:
+        rows = db.execute(query.where(columns.requested_by == requested_by, columns.created_at >= since)).all()
+    ahead = (usual_seconds(ledger, row.paper, row.scale) or 0.0 for row in rows if row.state in OPEN)
+    return sum(row.wall_seconds or 0.0 for row in rows if row.state not in OPEN) + sum(ahead)
+
+
 def find(ledger: Reader, request_id: str) -> sa.Row[Any] | None:
     """Read one request.
 

@@ -110,19 +110,12 @@ def _wait(ledger: Ledger, asked: sa.Row[Any]) -> str:
     for row in requests.unfinished(ledger):
         if row.id >= asked.id and row.state == "queued":
             continue
-        usual = _usual_seconds(ledger, row.paper, row.scale)
+        usual = requests.usual_seconds(ledger, row.paper, row.scale)
         if usual is None:
             return ""
         since = _seconds_since(row.started_at) if row.state == "running" else 0.0
         seconds += max(0.0, usual - since)
     return f"Starts in about {duration(seconds)}." if seconds >= 1 else ""
-
-
-def _usual_seconds(ledger: Ledger, paper: str, scale: str) -> float | None:
-    where = (run.c.paper == paper, run.c.scale == scale, run.c.state == "succeeded")
-    with ledger.reading() as db:
-        query = sa.select(run.c.wall_seconds).where(*where).order_by(run.c.id.desc())
-        return db.execute(query.limit(1)).scalar()
 
 
 def _seconds_since(moment: str) -> float:
@@ -192,17 +185,22 @@ def _running(ledger: Ledger, row: sa.Row[Any], told: dict[str, Any], _coming: bo
     seeds = {len(group["seeds"]) for group in trials["groups"]} if not trials["hidden"] else set()
     over = f", {count(seeds.pop(), 'seed')}" if len(seeds) == 1 else ""
     failed = f", {told['failed']:,} failed" if told["failed"] else ""
-    where = f"{told['experiment'].replace('_', ' ')}: " if told["note"] else ""
     return {
         "mark": "running",
         "title": f"Running at {row.scale} scale{over}",
-        "left": f"about {duration(told['left'])} left" if told["left"] else "",
+        "left": _left(told["left"]),
         "text": f"{_of(told)} done{_cached(told)}{failed}. {duration(_elapsed(ledger, row))} so far.",
-        "now": f"Now: {where}{told['note']}" if told["note"] else "",
+        "now": f"Now: {told['experiment'].replace('_', ' ')}, {told['note']}" if told["note"] else "",
         "grid": trials if trials["groups"] and not trials["hidden"] else None,
         "cancel": f"/runs/{row.id}/cancel",
         "promise": "If this machine stops, the run goes on from the last finished trial.",
     }
+
+
+def _left(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"about {duration(seconds)} left" if seconds >= 10 else "a few seconds left"
 
 
 def _elapsed(ledger: Ledger, row: sa.Row[Any]) -> float:

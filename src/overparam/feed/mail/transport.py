@@ -6,6 +6,7 @@ before that moment: what it writes down is all that is known if the process dies
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import ssl
@@ -31,6 +32,8 @@ from overparam.settings import outbox_folder, smtp_url
 
 CLOSING = 421
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def transport(url: str | None = None, *, timeout: float = 60.0) -> Transport:
 
 
 async def post(mail: Mail) -> Outcome:
-    """Send one mail that nobody keeps track of, such as a link to confirm.
+    """Send one mail that nobody waits for, such as a link to confirm; failures go to the log.
 
     Args:
         mail: What and to whom.
@@ -97,9 +100,14 @@ async def post(mail: Mail) -> Outcome:
     Returns:
         What became of it.
     """
-    async with transport() as way:
-        outcome = await way.send(mail)
+    try:
+        async with transport() as way:
+            outcome = await way.send(mail)
+    except Unavailable as error:
+        outcome = Outcome("temporary", words=str(error))
     assert outcome is not None  # nothing stops it
+    if outcome.state != "sent":
+        log.warning("a mail was not sent (%s): %s", outcome.state, outcome.words)
     return outcome
 
 

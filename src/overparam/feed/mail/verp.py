@@ -19,7 +19,7 @@ from overparam.settings import mail_from
 
 Purpose = Literal["bounce", "unsubscribe"]
 LETTER: dict[Purpose, str] = {"bounce": "b", "unsubscribe": "u"}
-PATTERN = re.compile(r"\+([bu])-([0-9a-z]{26})-([0-9a-f]{12})@", re.IGNORECASE)
+PATTERN = re.compile(r"\+(b|u)-([0-9a-z]{26})-([0-9a-f]{12})@", re.IGNORECASE)
 
 
 def sender() -> Address:

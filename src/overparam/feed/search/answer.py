@@ -13,7 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from overparam.feed.search.grammar import Query
-from overparam.feed.search.index import claim_text, claims_of
+from overparam.feed.search.index import claims_of
 from overparam.feed.search.words import excerpt, fold, stems
 from overparam.lab.model import Claim
 from overparam.lab.planner import REGULAR
@@ -140,8 +140,8 @@ def slugs_for(query: Query, known: Standings) -> frozenset[str]:
 
 
 @functools.lru_cache(maxsize=10_000)
-def _stems_of(claim: Claim) -> frozenset[str]:
-    return frozenset(stems(claim_text(claim)))
+def _stems_of(text: str) -> frozenset[str]:
+    return frozenset(stems(fold(text)))
 
 
 class Answer:
@@ -199,7 +199,7 @@ class Answer:
         """Rate a claim; from 1 on it matches."""
         if not self._wanted:
             return 0.0
-        share = len(self._wanted & _stems_of(claim)) / len(self._wanted)
+        share = len(self._wanted & _stems_of(f"{claim.statement} {claim.note}")) / len(self._wanted)
         cosine = self._near.get((article_id, claim.id), 0.0)
         score = share / MATCHES_WORDS + cosine / MATCHES_MEANING
         return score if share >= MATCHES_WORDS or cosine >= MATCHES_MEANING else 0.0

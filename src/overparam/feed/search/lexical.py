@@ -170,19 +170,20 @@ def _rarest(terms: Sequence[str], filters: Sequence[Condition]) -> sa.Select[Any
         Ids in that order.
     """
     each = [
-        sa.select(_tsquery([term], "AND").label("asked"), document.c.number).where(
+        sa.select(sa.literal_column(str(place)).label("term"), document.c.number).where(
             _matches("postgresql", [term], "AND"), *filters
         )
-        for term in terms
+        for place, term in enumerate(terms)
     ]
     found = sa.union_all(*each).cte("found")
     total = sa.select(sa.func.count()).select_from(document).scalar_subquery()
     n = sa.func.count()
     weight = sa.func.ln(1 + (total - n + 0.5) / (n + 0.5))
-    rarity = sa.select(found.c.asked, weight.label("weight")).group_by(found.c.asked).cte("rarity")
-    some = sa.select(found.c.number).join(rarity, rarity.c.asked == found.c.asked).group_by(found.c.number)
+    rarity = sa.select(found.c.term, weight.label("weight")).group_by(found.c.term).cte("rarity")
+    some = sa.select(found.c.number).join(rarity, rarity.c.term == found.c.term).group_by(found.c.number)
     some = some.order_by(sa.func.sum(rarity.c.weight).desc(), found.c.number.desc()).limit(ENOUGH)
-    ranks = sa.func.sum(rarity.c.weight * (1 - SATURATION / (SATURATION + _rank(rarity.c.asked))))
+    asked = sa.case({place: _tsquery([term], "AND") for place, term in enumerate(terms)}, value=rarity.c.term)
+    ranks = sa.func.sum(rarity.c.weight * (1 - SATURATION / (SATURATION + _rank(asked))))
     select = sa.select(document.c.article_id).join_from(document, rarity, sa.true())
     return select.where(document.c.number.in_(some)).group_by(document.c.article_id).order_by(ranks.desc())
 

@@ -27,14 +27,14 @@ from overparam.site.viewer import account_of
 
 router = APIRouter(route_class=StrictRoute, tags=["papers"], generate_unique_id_function=lambda route: route.name)
 ClaimId = Annotated[str, Path(description="Id of the claim, in any case", examples=["C1"])]
-TO_PAPER = {200: {"links": {"paper": link("read_paper", "The first paper in full", key="/items/0/key")}}}
+TO_PAPER = {"paper": link("read_paper", "The first paper in full", key="/items/0/key")}
 States = Mapping[str, PaperState]
 # What is described but read by `listings`, so that a date that is none is an error of the address
 PERIOD = {"pattern": "^[0-9]{4}-([0-9]{2}(-[0-9]{2})?|W[0-9]{2})$", "examples": ["2026-11-21", "2026-W47", "2026-11"]}
 DAY = {"format": "date", "examples": ["2026-11-21"]}
 
 
-@router.get("/papers", summary="List papers", responses=TO_PAPER)
+@router.get("/papers", summary="List papers", responses={200: {"links": TO_PAPER}})
 def list_papers(
     request: Request,
     response: Response,

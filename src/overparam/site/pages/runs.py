@@ -29,6 +29,7 @@ from overparam.site.views import page
 __all__ = ["panel", "routes"]
 
 ROWS = 50
+SECONDS_A_DAY = 600.0  # of runs that a member may ask for
 STATES = ("running", "succeeded", "failed", "cancelled", "interrupted")
 FILTERS = ("paper", "scale", "state")
 ROW = ("id", "paper", "scale", "state", "lease_owner", "lease_until", "created_at", "wall_seconds", "options_json")
@@ -129,7 +130,7 @@ def one(request: Request) -> Response:
     found = document(entry, ledger, row.id)
     live = run_panel(ledger, row.id)
     assert live is not None
-    trials = grid(ledger, row.id, SETTINGS_ON_PAGE)
+    trials = None if live["grid"] else grid(ledger, row.id, SETTINGS_ON_PAGE)
     return page(
         request,
         "run.html.jinja",
@@ -138,7 +139,7 @@ def one(request: Request) -> Response:
         doc=found,
         verdicts=[verdict_context(body, entry) for body in found["verdicts"]],
         open=[open_context(claim, entry) for claim in found["not_judged"]],
-        live=live | {"grid": None},
+        live=live,
         trials=trials,
         settings=SETTINGS_ON_PAGE,
         costs=costs_of(ledger, row, entry),
@@ -200,7 +201,8 @@ def _start(request: Request, scale: str, claims: list[str]) -> Response:
     if isinstance(viewer, Response):
         return viewer
     ledger = request.app.state.ledger
-    key = ask(ledger, slug, scale, claims, requested_by=account_of(ledger, viewer))
+    limit = None if viewer.starts_at_once else SECONDS_A_DAY
+    key = ask(ledger, slug, scale, claims, requested_by=account_of(ledger, viewer), seconds_a_day=limit)
     return RedirectResponse(f"/requests/{key}", status_code=303)
 
 

@@ -2,6 +2,7 @@
 const [RENEW, SAY, WAIT, RETRY] = [1000, 5000, 2000, 10000]; // a panel is fetched and read out no more often
 const parse = (text) => new DOMParser().parseFromString(text, "text/html");
 const time = (s) => (s < 60 ? `${Math.round(s)} s` : s < 3570 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`);
+const left = (s) => (s === null ? "" : s < 10 ? "a few seconds left" : `about ${time(s)} left`);
 
 async function renew(panel) {
   const { run, request } = panel.dataset;
@@ -9,6 +10,7 @@ async function renew(panel) {
   const fresh = answer?.ok && parse(await answer.text()).querySelector("[data-run]");
   if (!fresh) return panel;
   const focused = panel.contains(document.activeElement);
+  for (const link of fresh.querySelectorAll("a")) if (link.pathname === location.pathname) link.remove();
   panel.replaceWith(fresh);
   if (focused) fresh.querySelector("button, a")?.focus();
   return fresh;
@@ -22,13 +24,12 @@ async function renewClaims() {
 }
 
 function voice(panel) {
-  const place = Object.assign(document.createElement("p"), { className: "vh" });
-  place.setAttribute("role", "status");
+  const place = Object.assign(document.createElement("p"), { className: "vh", role: "status" });
   panel.after(place);
-  let timer;
+  let next, timer;
   return (words) => {
-    place.dataset.next = words;
-    timer ??= setTimeout(() => { timer = undefined; place.textContent = place.dataset.next; }, SAY);
+    next = words;
+    timer ??= setTimeout(() => { timer = undefined; place.textContent = next; }, SAY);
   };
 }
 
@@ -41,36 +42,35 @@ export function follow(panel) {
 function listen(panel, say = voice(panel)) {
   const { run, after } = panel.dataset;
   const source = new EventSource(`/api/v1/runs/${encodeURIComponent(run)}/events?after=${after}`);
-  let seen = after, stood, timer, judged = false;
-
+  let seen = after, stood, timer, judged = false, work = Promise.resolve();
+  const update = (claims) => (work = work.then(async () => { // one after the other, so that the newest stays
+    if (claims) await renewClaims();
+    panel = await renew(panel);
+  }));
   const refresh = () => {
-    timer ??= setTimeout(async () => {
+    timer ??= setTimeout(() => {
       timer = undefined;
       if (document.hidden) return refresh();
-      if (judged) { judged = false; await renewClaims(); }
-      panel = await renew(panel);
+      update(judged);
+      judged = false;
     }, RENEW);
   };
   source.addEventListener("progress", (event) => {
     const told = JSON.parse(event.data);
-    const stands = `${told.state} ${told.done + told.failed}`;
-    const bar = panel.querySelector("progress");
-    const now = panel.querySelector("[data-now]");
+    const [bar, now] = ["progress", "[data-now]"].map((part) => panel.querySelector(part));
     seen = event.lastEventId;
     if (bar) [bar.max, bar.value] = [told.planned || 1, told.done + told.failed];
-    panel.querySelector("[data-left]").textContent = told.left ? `about ${time(told.left)} left` : "";
+    panel.querySelector("[data-left]").textContent = left(told.left);
     now.hidden = !told.note;
-    now.textContent = `Now: ${told.experiment.replaceAll("_", " ")}: ${told.note}`;
+    now.textContent = `Now: ${told.experiment.replaceAll("_", " ")}, ${told.note}`;
     say(`${told.done} of ${told.planned} trials done`);
-    if (stands !== stood) refresh();
-    stood = stands;
+    if (stood !== (stood = `${told.state} ${told.done + told.failed}`)) refresh();
   });
   source.addEventListener("judged", () => { judged = true; refresh(); });
   source.addEventListener("end", async () => {
     source.close();
     clearTimeout(timer);
-    await renewClaims();
-    panel = await renew(panel);
+    await update(true);
     say(panel.getAttribute("aria-label"));
   });
   source.onerror = () => { // refused for now: a stream that only broke comes back by itself
