@@ -14,6 +14,7 @@ from overparam.errors import Unavailable
 from overparam.feed import trending
 from overparam.feed.merge import absorb
 from overparam.feed.record import Record
+from overparam.feed.search import index
 from overparam.lab.planner import REGULAR
 from overparam.lab.registry import Entry, papers
 from overparam.lab.runner import record_paper
@@ -41,6 +42,7 @@ def seed(ledger: Ledger) -> int:
     absorb(ledger, [_record(entry) for entry in entries.values()])
     folder = shipped("evidence")
     files = sorted(folder.glob("*/*.json")) if folder.is_dir() else []
+    index.update_words(ledger)
     return sum(bring_in(ledger, read_evidence(path)) for path in files if path.parent.name in entries)
 
 

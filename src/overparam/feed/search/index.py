@@ -67,9 +67,21 @@ def update(ledger: Ledger) -> int:
     Returns:
         How many documents were written.
     """
-    written = sum(_write(ledger, rows) for rows in _articles(ledger))
+    written = update_words(ledger)
     _embed(ledger)
     return written
+
+
+def update_words(ledger: Ledger) -> int:
+    """Index the words of what has changed, and leave the meaning, which may need a model to be fitted, for later.
+
+    Args:
+        ledger: Where articles and index lie.
+
+    Returns:
+        How many documents were written.
+    """
+    return sum(_write(ledger, rows) for rows in _articles(ledger))
 
 
 def _articles(ledger: Ledger) -> Iterator[Rows]:

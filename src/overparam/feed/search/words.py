@@ -37,7 +37,8 @@ _BRITISH: Final = (
 _ENDINGS: Final = (
     *("izations", "ization", "izable", "izers", "izing", "izer", "ized", "izes", "ize"),
     *("ations", "ation", "ators", "ator", "ating", "ated", "ates", "ate"),
-    *("nesses", "ness", "ments", "ment", "ities", "ity", "ically", "ally", "ics", "ical", "ic", "ings", "ing"),
+    *("ments", "ment"),  # codespell:ignore ment
+    *("nesses", "ness", "ities", "ity", "ically", "ally", "ics", "ical", "ic", "ings", "ing"),
     *("edly", "ed", "ers", "er", "ies", "ly", "es", "ions", "ion", "s", "e", "y"),
 )
 

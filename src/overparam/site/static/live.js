@@ -68,8 +68,7 @@ function listen(panel, say = voice(panel)) {
   });
   source.addEventListener("judged", () => { judged = true; refresh(); });
   source.addEventListener("end", async () => {
-    source.close();
-    clearTimeout(timer);
+    source.close(), clearTimeout(timer);
     await update(true);
     say(panel.getAttribute("aria-label"));
   });
