@@ -16,7 +16,17 @@ from overparam.feed.record import Record
 from overparam.feed.secrets import fingerprint
 from overparam.lab.planner import REGULAR
 from overparam.lab.registry import papers
-from overparam.ledger.schema import account, api_token, figure, idempotency, run, suppression, trial, verdict
+from overparam.ledger.schema import (
+    account,
+    api_token,
+    figure,
+    idempotency,
+    run,
+    run_request,
+    suppression,
+    trial,
+    verdict,
+)
 from overparam.ledger.store import now
 from overparam.site.api import description, make_api
 from overparam.site.api.once import once
@@ -128,6 +138,7 @@ def test_every_operation_refuses_unknown_parameters(client, seeded):
         answer = client.get(API + path.replace("{key}", PAPER).replace("{claim}", "C1") + "?surprise=1")
         assert answer.status_code == 400, path
         assert "'surprise'" in answer.json()["detail"]
+    assert client.post(f"{API}/subscriptions?surprise=1", json={"email": "a@example.org"}).status_code == 400
 
 
 def test_a_paper_carries_its_claims_with_their_newest_verdicts(client, seeded):
@@ -197,7 +208,7 @@ def test_old_arxiv_identifiers_hold_a_slash(client, seeded, token):
         assert client.get(f"{API}/papers/{key}/claims/C1").status_code == 404
         refused = client.post(f"{API}/papers/{key}/runs", json={}, headers=token("run", key))
         assert refused.status_code == 422
-        assert "not built yet" in refused.json()["detail"]
+        assert "no code here" in refused.json()["detail"]
 
 
 def test_history_keeps_superseded_verdicts(client, seeded):
@@ -316,8 +327,23 @@ def test_only_the_one_who_asked_or_an_admin_cancels(client, token):
     assert client.delete(f"{API}/requests/nothing", headers=mine).status_code == 404
 
 
+def test_members_have_a_budget_and_runners_have_none(client, seeded, token):
+    spent = {"id": "R1", "paper": PAPER, "scale": "smoke", "claims_json": "[]", "state": "succeeded", "run_id": "R1"}
+    add_run(seeded, "R1")
+    with seeded.writing() as db:
+        db.execute(sa.update(run).where(run.c.id == "R1").values(wall_seconds=601.0))
+        for name in ("ada", "bob"):
+            row = {**spent, "id": name, "requested_by": name, "attempt": 1, "created_at": now(), "ended_at": now()}
+            db.execute(sa.insert(run_request).values(**row))
+    path = f"{API}/papers/{PAPER}/runs"
+    refused = client.post(path, json={}, headers=token("run"))
+    assert refused.status_code == 409
+    assert "used up" in refused.json()["detail"]
+    assert client.post(path, json={}, headers=token("run", "bob", role="runner")).status_code == 202
+
+
 def test_too_many_waiting_runs_are_a_conflict(client, token):
-    mine = token("run")
+    mine = token("run", role="runner")
     claims = [{"claims": [f"C{n}"]} for n in range(1, 7)]
     states = [client.post(f"{API}/papers/{PAPER}/runs", json=body, headers=mine).status_code for body in claims]
     assert states == [202] * 5 + [409]

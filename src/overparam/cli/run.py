@@ -41,7 +41,6 @@ def run_paper(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Try the claims of a paper and judge them. Stop and run again as you like: nothing is computed twice."""
-    from overparam.lab import figures
     from overparam.lab.experiment import require_scale
     from overparam.lab.planner import Spec, parse_override
     from overparam.lab.registry import find, papers
@@ -74,7 +73,7 @@ def run_paper(
             _save(document, save)
         if not as_json:
             _print_run(entry, document)
-        figures.keep(entry, ledger, document["run"])
+        _keep_figures(entry, ledger, document["run"])
     if as_json:
         typer.echo(json.dumps(documents[0] if slug != "all" else {"runs": documents, "problems": problems}, indent=2))
     elif slug == "all":
@@ -104,6 +103,15 @@ def _run_one(spec: Spec, ledger: Ledger, options: Mapping[str, Any], *, quiet: b
     finally:
         shown.close()
     return document(spec.entry, ledger, run_id)
+
+
+def _keep_figures(entry: Entry, ledger: Ledger, run_id: str) -> None:
+    from overparam.lab import figures
+
+    try:
+        figures.keep(entry, ledger, run_id)
+    except Exception as error:  # a figure that cannot be drawn takes nothing from the verdicts
+        print(f"overparam: figures of {entry.paper.slug} were not drawn: {error}", file=sys.stderr)
 
 
 def _save(document: Mapping[str, Any], folder: Path) -> None:

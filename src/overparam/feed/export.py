@@ -116,15 +116,16 @@ def _appearing(path: Path) -> Iterator[IO[str]]:
 
 
 def _write_runs(ledger: Ledger, folder: Path) -> Counts:
-    """Write run after run with all that belongs to it, so that no file speaks of a run that another does not know."""
-    names = ("runs", "verdicts", "trials", "figures")
-    counts = dict.fromkeys(names, 0)
+    """Write runs with all that belongs to them, so that no file speaks of a run that another does not know."""
+    attached = ("verdicts", "trials", "figures")
+    counts = dict.fromkeys(("runs", *attached), 0)
+    found = _rows(ledger, run, run.c.state.in_(ENDED))
     with contextlib.ExitStack() as stack:
-        files = {name: stack.enter_context(_appearing(folder / f"{name}.jsonl")) for name in names}
-        for found in _rows(ledger, run, run.c.state.in_(ENDED)):
-            parts = {"runs": iter([found])}
-            parts |= {name: _rows(ledger, FLAT[name], FLAT[name].c.run_id == found["id"]) for name in names[1:]}
-            for name, rows in parts.items():
+        files = {name: stack.enter_context(_appearing(folder / f"{name}.jsonl")) for name in counts}
+        while batch := list(itertools.islice(found, CHUNK)):
+            ids = [row["id"] for row in batch]
+            parts = {name: _rows(ledger, FLAT[name], FLAT[name].c.run_id.in_(ids)) for name in attached}
+            for name, rows in {"runs": iter(batch), **parts}.items():
                 for row in rows:
                     files[name].write(json.dumps(row, ensure_ascii=False) + "\n")
                     counts[name] += 1

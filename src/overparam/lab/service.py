@@ -103,12 +103,8 @@ def work(
     ledger = Ledger(ledger_url)
     worker = _Worker(ledger, stop or threading.Event(), parent_pid, engine, workers)
     try:
-        reaped = -REAP_SECONDS
         while not worker.should_stop():
-            if time.monotonic() - reaped >= REAP_SECONDS:
-                reaped = time.monotonic()
-                requests.reap(ledger)
-                ledger.reap()
+            worker.reap()
             request = requests.claim_next(ledger, worker.owner)
             if request is not None:
                 worker.do(request)
@@ -130,6 +126,7 @@ class _Worker:
 
         self.ledger, self.stop, self.engine, self.workers = ledger, stop, engine, workers
         self.owner = owner_of_this_process()
+        self.reaped = -REAP_SECONDS
         self.parent = None
         if parent_pid is not None:
             try:
@@ -149,6 +146,13 @@ class _Worker:
             if not alive:
                 self.stop.set()
         return self.stop.is_set()
+
+    def reap(self) -> None:
+        """Free what dead workers held, every ten seconds."""
+        if time.monotonic() - self.reaped >= REAP_SECONDS:
+            self.reaped = time.monotonic()
+            requests.reap(self.ledger)
+            self.ledger.reap()
 
     def do(self, request: Request) -> None:
         """Run a request and close it, whatever happens."""
@@ -234,6 +238,7 @@ class _Worker:
                 extended = time.monotonic()
                 try:
                     requests.heartbeat(self.ledger, request)
+                    self.reap()
                 except Conflict:
                     halt.set()
                     return

@@ -116,6 +116,9 @@ def claim_next(ledger: Ledger, owner: str, *, now: str | None = None) -> Request
         "started_at": sa.func.coalesce(columns.started_at, moment),
     }
     chosen = columns.id == first.with_for_update(skip_locked=True).scalar_subquery()
+    with ledger.reading() as db:
+        if db.execute(first).scalar() is None:  # idle workers ask often and should lock nothing
+            return None
     with ledger.writing() as db:
         row = db.execute(sa.update(run_request).where(chosen).values(**values).returning(run_request)).first()
     if row is None:

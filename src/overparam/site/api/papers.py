@@ -42,7 +42,7 @@ def list_papers(
     period: Annotated[str | None, Query(description="A day, week or month", json_schema_extra=PERIOD)] = None,
     first: Annotated[str | None, Query(alias="from", description="First day of listing", json_schema_extra=DAY)] = None,
     last: Annotated[str | None, Query(alias="to", description="Last day of listing", json_schema_extra=DAY)] = None,
-    topic: Annotated[str | None, Query(max_length=200)] = None,
+    topic: Annotated[str | None, Query(max_length=200, description="Only papers of this topic")] = None,
     after: After = None,
     limit: Limit = 30,
 ) -> models.Papers:

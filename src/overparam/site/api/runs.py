@@ -17,11 +17,13 @@ from overparam.feed import audit, listings
 from overparam.feed.listings import decode_cursor, encode_cursor
 from overparam.lab.document import document
 from overparam.lab.registry import find
+from overparam.lab.service import ask
 from overparam.ledger import Ledger, requests
 from overparam.ledger.schema import figure, run, trial
 from overparam.site.api import models
 from overparam.site.api.once import once
 from overparam.site.api.strict import After, Key, Limit, Runner, StrictRoute, link, link_next
+from overparam.site.pages.runs import SECONDS_A_DAY
 from overparam.site.security import network_of
 from overparam.site.viewer import Viewer, account_of
 
@@ -221,35 +223,32 @@ def ask_for_run(
     """Ask for a run. It waits in the queue; a request for the same that is still open is returned instead."""
     ledger: Ledger = request.app.state.ledger
     account_id = account_of(ledger, viewer)
-    slug = _check(ledger, key, wanted)
+    slug = _runnable(ledger, key)
+    limit = None if viewer.starts_at_once else SECONDS_A_DAY
 
-    def ask() -> dict[str, Any]:
-        request_id = requests.submit(ledger, slug, wanted.scale, wanted.claims, requested_by=account_id)
+    def act() -> dict[str, Any]:
+        try:
+            asked = ask(ledger, slug, wanted.scale, wanted.claims, requested_by=account_id, seconds_a_day=limit)
+        except NotFound as error:  # the address was found, so it is the body that names what does not exist
+            raise BadInput(str(error)) from error
         with ledger.writing() as db:
-            audit.record(db, account_id, "asked for a run", request_id, network=network_of(request))
-        return _state(ledger, request_id).model_dump()
+            audit.record(db, account_id, "asked for a run", asked, network=network_of(request))
+        return _state(ledger, asked).model_dump()
 
     if idempotency_key is None:
-        body = ask()
+        body = act()
     else:
-        body = once(ledger, account_id, idempotency_key, {"key": slug, **wanted.model_dump()}, ask)
+        body = once(ledger, account_id, idempotency_key, {"key": slug, **wanted.model_dump()}, act)
     response.headers["Location"] = f"{PREFIX}/requests/{body['id']}"
     return models.RunRequest(**body)
 
 
-def _check(ledger: Ledger, key: str, wanted: models.RunWanted) -> str:
+def _runnable(ledger: Ledger, key: str) -> str:
     row = listings.by_key(ledger, key)
     if row is None:
         raise NotFound(f"no paper is called {key[:60]!r}")
-    if row.slug is None or not find(row.slug).runnable:
-        raise BadInput(f"{row.key} cannot be run here: its method and its claims are not built yet")
-    entry = find(row.slug)
-    known = {claim.id: claim for claim in entry.claims}
-    for name in wanted.claims:
-        if name not in known:
-            raise BadInput(f"claims: {row.slug} has no claim {name!r}; it has {', '.join(known)}")
-        if known[name].untestable:
-            raise BadInput(f"claims: {name} is not testable: {known[name].untestable}")
+    if row.slug is None:
+        raise BadInput(f"{row.key} has no code here, so it cannot be run")
     return str(row.slug)
 
 

@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from overparam.errors import BadInput
 from overparam.site.viewer import Viewer, viewer_of
 
 After = Annotated[
@@ -92,15 +91,11 @@ def _check(request: Request, declared: set[str]) -> None:
     for name, value in request.query_params.multi_items():
         if name not in declared:
             known = f"it takes {', '.join(sorted(declared))}" if declared else "it takes none"
-            raise BadInputInQuery(f"unknown parameter {name[:40]!r}; {known}")
+            raise HTTPException(400, f"unknown parameter {name[:40]!r}; {known}.")
         if "\x00" in value:
-            raise BadInputInQuery(f"{name}: text without the character NUL is wanted")
+            raise HTTPException(400, f"{name}: text without the character NUL is wanted.")
     if "\x00" in request.url.path or any("\x00" in str(part) for part in request.path_params.values()):
         raise HTTPException(404)
-
-
-class BadInputInQuery(BadInput):
-    """A parameter of the address that cannot be read, whatever the method."""
 
 
 def _check_type(request: Request) -> None:
