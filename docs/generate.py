@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -131,12 +132,23 @@ def readme() -> str:
     return f"{head}<!-- board -->\n{board()}<!-- /board -->{tail}"
 
 
+def openapi() -> str:
+    """Return the description of the API."""
+    from overparam.site.api import write_openapi
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "openapi.json"
+        write_openapi(path)
+        return path.read_text()
+
+
 def main() -> int:
     """Write or check everything."""
     pages = {
         "docs/guide/commands.md": commands(),
         "docs/guide/settings.md": settings(),
         "docs/papers.md": paper_pages(),
+        "docs/reference/openapi.json": openapi(),
         "README.md": readme(),
     }
     stale = [name for name, text in pages.items() if not (ROOT / name).exists() or (ROOT / name).read_text() != text]

@@ -61,7 +61,8 @@ def shipped(name: str) -> Path:
     """
     package = Path(__file__).parent
     installed = package / "shipped" / name
-    return installed if installed.is_dir() else package.parents[1] / {"methods": "docs/methods", "guide": "docs/guide"}.get(name, name)
+    checkout = package.parents[1]
+    return installed if installed.is_dir() else checkout / name if name == "evidence" else checkout / "docs" / name
 
 
 def embedder_folder() -> Path | None:

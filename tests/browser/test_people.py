@@ -3,6 +3,7 @@ import json
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -65,12 +66,12 @@ def test_sign_in_by_mail_and_vote(site, mailbox, links, open_page):
     vote = page.locator(".vote").first
     assert vote.get_attribute("aria-pressed") == "false"
     vote.click()
-    page.wait_for_function("document.querySelector('.vote').getAttribute('aria-pressed') === 'true'")
+    expect(vote).to_have_attribute("aria-pressed", "true")
     assert vote.inner_text().strip() == "1"
     page.reload()
     assert page.locator(".vote[aria-pressed=true]").count() == 1
     page.locator(".vote[aria-pressed=true]").click()
-    page.wait_for_function("!document.querySelector('.vote[aria-pressed=true]')")
+    expect(page.locator(".vote[aria-pressed=true]")).to_have_count(0)
     page.locator(".foot a[href='/account']").click()
     page.get_by_role("button", name="Sign out").click()
     assert page.get_by_role("link", name="Sign in").count() >= 1

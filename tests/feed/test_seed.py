@@ -6,7 +6,8 @@ import sqlalchemy as sa
 
 from overparam.errors import Unavailable
 from overparam.feed import listings
-from overparam.feed.seed import LISTED, bring_in, read_evidence, seed
+from overparam.feed.seed import LISTED, bring_in, seed
+from overparam.lab import evidence
 from overparam.lab.document import document
 from overparam.lab.registry import find, papers
 from overparam.ledger.schema import article, run, verdict
@@ -43,7 +44,7 @@ def test_judged_papers_trend_above_those_that_are_only_listed(ledger):
 def test_evidence_reads_back_as_it_was_written(ledger):
     seed(ledger)
     path = EVIDENCE / "step-law" / "laptop.json"
-    written = read_evidence(path)
+    written = evidence.read(path)
     back = document(find("step-law"), ledger, written["run"])
     for key in ("verdicts", "trials", "cost", "failures", "state", "scale", "started_at", "ended_at"):
         assert back[key] == (
@@ -53,7 +54,7 @@ def test_evidence_reads_back_as_it_was_written(ledger):
 
 def test_a_claim_that_is_gone_is_left_out(ledger):
     seed(ledger)
-    text = read_evidence(EVIDENCE / "step-law" / "laptop.json")
+    text = evidence.read(EVIDENCE / "step-law" / "laptop.json")
     gone = {**text["verdicts"][0], "claim": "C99"}
     assert bring_in(ledger, {**text, "run": "01AAAAAAAAAAAAAAAAAAAAAAAA", "verdicts": [gone]})
     with ledger.reading() as db:
@@ -63,4 +64,4 @@ def test_a_claim_that_is_gone_is_left_out(ledger):
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "laptop.json").write_text(json.dumps({"paper": "step-law"})[:-3])
     with pytest.raises(Unavailable, match=r"laptop.json cannot be read"):
-        read_evidence(tmp_path / "laptop.json")
+        evidence.read(tmp_path / "laptop.json")

@@ -116,9 +116,9 @@ def test_hostile_text_stays_text(sample):
 
 
 def test_code_in_notes_is_set_as_code():
-    from overparam.lab.report import _code
+    from overparam.lab.report import code
 
-    assert _code("Run `a < b` <now>.") == "Run <code>a &lt; b</code> &lt;now&gt;."
+    assert code("Run `a < b` <now>.") == "Run <code>a &lt; b</code> &lt;now&gt;."
 
 
 def test_a_superseded_verdict_stays_visible(sample):

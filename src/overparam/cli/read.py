@@ -95,35 +95,17 @@ def board(
 
 
 def _saved(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    from overparam.lab import evidence
+
     if not folder.is_dir():
         raise NotFound(f"--evidence {folder}: no such folder")
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for scale in ("smoke", "laptop", "paper"):  # the larger scale wins
         for path in sorted(folder.glob(f"*/{scale}.json")):
-            document = read_evidence(path)
+            document = evidence.read(path)
             for verdict in document["verdicts"]:
                 found.setdefault(document["paper"], {})[verdict["claim"]] = {**verdict, "scale": scale}
     return {slug: list(verdicts.values()) for slug, verdicts in found.items()}
-
-
-def read_evidence(path: Path) -> dict[str, Any]:
-    """Read one file of saved evidence.
-
-    Args:
-        path: As written by `overparam run --save`.
-
-    Returns:
-        The document.
-
-    Raises:
-        Unavailable: It cannot be read.
-    """
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise Unavailable(
-            f"evidence {path} cannot be read ({error}); write it again with overparam run --save"
-        ) from error
 
 
 def print_board(documents: Iterable[Mapping[str, Any]]) -> None:

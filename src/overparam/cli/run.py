@@ -41,6 +41,8 @@ def run_paper(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Try the claims of a paper and judge them. Stop and run again as you like: nothing is computed twice."""
+    from overparam.feed import trending
+    from overparam.lab import evidence
     from overparam.lab.experiment import require_scale
     from overparam.lab.planner import Spec, parse_override
     from overparam.lab.registry import find, papers
@@ -69,11 +71,12 @@ def run_paper(
             print(f"overparam: {problems[-1]}", file=sys.stderr)
             continue
         documents.append(document)
-        if save:
-            _save(document, save)
         if not as_json:
             _print_run(entry, document)
         _keep_figures(entry, ledger, document["run"])
+        if save:
+            evidence.save(ledger, document, save)
+        trending.refresh(ledger, entry.paper.slug)
     if as_json:
         typer.echo(json.dumps(documents[0] if slug != "all" else {"runs": documents, "problems": problems}, indent=2))
     elif slug == "all":
@@ -112,12 +115,6 @@ def _keep_figures(entry: Entry, ledger: Ledger, run_id: str) -> None:
         figures.keep(entry, ledger, run_id)
     except Exception as error:  # a figure that cannot be drawn takes nothing from the verdicts
         print(f"overparam: figures of {entry.paper.slug} were not drawn: {error}", file=sys.stderr)
-
-
-def _save(document: Mapping[str, Any], folder: Path) -> None:
-    path = folder / document["paper"] / f"{document['scale']}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _print_run(entry: Entry, document: Mapping[str, Any]) -> None:

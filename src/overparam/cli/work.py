@@ -21,6 +21,7 @@ def work(
     ] = None,
 ) -> None:
     """Run what waits in the queue, one request after the other. `overparam serve` starts one of these by itself."""
+    from overparam.feed import trending
     from overparam.lab.service import work as take_requests
     from overparam.ledger import Ledger
     from overparam.site.upkeep import keep_up
@@ -36,4 +37,4 @@ def work(
         signal.signal(number, end)
     if not once:
         threading.Thread(target=keep_up, args=(Ledger(), stop), daemon=True).start()
-    take_requests(once=once, parent_pid=parent, stop=stop, engine=engine, workers=workers)
+    take_requests(once=once, parent_pid=parent, stop=stop, engine=engine, workers=workers, after=trending.refresh)

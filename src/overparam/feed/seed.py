@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from overparam.errors import Unavailable
 from overparam.feed import trending
 from overparam.feed.merge import absorb
 from overparam.feed.record import Record
 from overparam.feed.search import index
+from overparam.lab import evidence
 from overparam.lab.planner import REGULAR
 from overparam.lab.registry import Entry, papers
 from overparam.lab.runner import record_paper
@@ -43,27 +42,7 @@ def seed(ledger: Ledger) -> int:
     folder = shipped("evidence")
     files = sorted(folder.glob("*/*.json")) if folder.is_dir() else []
     index.update_words(ledger)
-    return sum(bring_in(ledger, read_evidence(path)) for path in files if path.parent.name in entries)
-
-
-def read_evidence(path: Path) -> dict[str, Any]:
-    """Read one file of saved evidence.
-
-    Args:
-        path: As written by `overparam run --save`.
-
-    Returns:
-        The document.
-
-    Raises:
-        Unavailable: It cannot be read.
-    """
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise Unavailable(
-            f"evidence {path} cannot be read ({error}); write it again with overparam run --save"
-        ) from error
+    return sum(bring_in(ledger, evidence.read(path)) for path in files if path.parent.name in entries)
 
 
 def _record(entry: Entry) -> Record:

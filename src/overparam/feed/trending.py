@@ -4,7 +4,7 @@ The score of an article at time t is sum_i w_i 2^((t_i - t) / h). Instead of the
 ledger keeps K = log2 sum_i w_i 2^(t_i / h). K grows with every event and needs no upkeep; the score at t is
 2^(K - t / h). Sorting by K is sorting by score, so pages stay stable while they are read.
 
-Weights: a listing 1, an up-vote 1, a comment 1/2, a new verdict 3, an up-vote on another site 1/10.
+Weights: a listing 1, an up-vote 1, a comment 1/2, a new verdict or one that changed 3, an up-vote elsewhere 1/10.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from overparam.lab.planner import REGULAR
+from overparam.ledger import Ledger
 from overparam.ledger.schema import article, listing, metric, run, verdict, vote
 
 HALF_LIFE_SECONDS = 36 * 3600.0
@@ -87,14 +88,7 @@ def recompute(db: sa.Connection, article_id: str) -> None:
         (WEIGHTS["vote"], at)
         for at in db.execute(sa.select(vote.c.at).where(vote.c.article_id == article_id)).scalars()
     ]
-    judged = (
-        sa
-        .select(verdict.c.at)
-        .join(run, run.c.id == verdict.c.run_id)
-        .join(article, article.c.slug == verdict.c.paper)
-        .where(article.c.id == article_id, run.c.options_json == REGULAR)
-    )
-    events += [(WEIGHTS["verdict"], at) for at in db.execute(judged).scalars()]
+    events += [(WEIGHTS["verdict"], at) for at in _news(db, article_id)]
     measured = sa.select(metric).where(metric.c.article_id == article_id).order_by(metric.c.source, metric.c.at)
     for _, rows in itertools.groupby(db.execute(measured), key=lambda row: row.source):
         votes = comments = 0
@@ -106,6 +100,33 @@ def recompute(db: sa.Connection, article_id: str) -> None:
             events += [event for event in grown if event[0] > 0]
             votes, comments = row.votes, row.comments
     db.execute(sa.update(article).where(article.c.id == article_id).values(trend_key=combine(sorted(events))))
+
+
+def _news(db: sa.Connection, article_id: str) -> list[str]:
+    """When claims of the paper got their first verdict at a scale, or another one: a run repeated is no news."""
+    judged = (
+        sa
+        .select(verdict.c.at)
+        .join(run, run.c.id == verdict.c.run_id)
+        .join(article, article.c.slug == verdict.c.paper)
+        .where(article.c.id == article_id, run.c.options_json == REGULAR)
+    )
+    first = judged.with_only_columns(sa.func.min(verdict.c.at)).group_by(verdict.c.claim, run.c.scale)
+    changed = judged.where(verdict.c.supersedes.is_not(None))
+    return [*db.execute(first).scalars(), *db.execute(changed).scalars()]
+
+
+def refresh(ledger: Ledger, slug: str) -> None:
+    """Count the verdicts of a run that has ended.
+
+    Args:
+        ledger: Where everything lies.
+        slug: The paper; nothing happens unless it is in the feed.
+    """
+    with ledger.writing() as db:
+        found = db.execute(sa.select(article.c.id).where(article.c.slug == slug)).scalar()
+        if found is not None:
+            recompute(db, found)
 
 
 def score(trend_key: float | None, now: str) -> float:

@@ -52,6 +52,7 @@ def document(entry: Entry, ledger: Ledger, run_id: str) -> dict[str, Any]:
         "not_judged": open_claims,
         "trials": {key: sum(c[key] for c in counts.values()) for key in ("planned", "done", "cached", "failed")},
         "failures": [_failure(row) for row in ledger.failures(run_id, FAILURES_SHOWN)],
+        "experiments": [_rounded(row._asdict()) for row in ledger.costs(run_id)],
         "cost": {**_totals(ledger, run_id), "wall_seconds": round(run.wall_seconds, 3)},
         "provenance": {
             **made,
@@ -114,6 +115,10 @@ def _failure(row: Any) -> dict[str, Any]:
         "outcome": row.outcome,
         "message": row.message,
     }
+
+
+def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()}
 
 
 def _totals(ledger: Ledger, run_id: str) -> dict[str, Any]:

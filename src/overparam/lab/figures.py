@@ -51,6 +51,8 @@ def keep(entry: Entry, ledger: Ledger, run_id: str) -> list[str]:
     Returns:
         Names of the figures that are stored.
     """
+    import matplotlib.pyplot as plt
+
     from overparam.lab.report import figure_context
 
     rows = []
@@ -59,6 +61,7 @@ def keep(entry: Entry, ledger: Ledger, run_id: str) -> list[str]:
         table = json.dumps({"columns": shown["columns"], "rows": shown["rows"]})
         words = {"svg": str(shown["svg"]), "caption": shown["caption"], "table_json": table}
         rows.append({"run_id": run_id, "name": name, "position": position, **words})
+        plt.close(drawing.figure)  # pyplot keeps every figure otherwise, and a worker lives long
     with ledger.writing() as db:
         db.execute(sa.delete(figure).where(figure.c.run_id == run_id))
         if rows:

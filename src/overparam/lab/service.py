@@ -10,7 +10,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from overparam.errors import BadInput, Conflict, NotFound, OverparamError
 from overparam.lab.registry import Entry, find
@@ -82,6 +82,7 @@ def work(
     stop: threading.Event | None = None,
     engine: str = "processes",
     workers: int | None = None,
+    after: Callable[[Ledger, str], None] = lambda _ledger, _slug: None,
 ) -> None:
     """Take requests and run them. Call it in the main thread of a process.
 
@@ -92,6 +93,7 @@ def work(
         stop: Set by somebody else, ends the work; a run under way stays resumable and its request waits again.
         engine: `processes`, `inline` or `ray`.
         workers: Tasks side by side; by default one for each core.
+        after: Called with ledger and slug when a request has ended.
 
     Raises:
         NotFound: No such engine.
@@ -108,6 +110,7 @@ def work(
             request = requests.claim_next(ledger, worker.owner)
             if request is not None:
                 worker.do(request)
+                after(ledger, request.paper)
             elif once:
                 return
             else:

@@ -95,9 +95,13 @@ def moment(iso: str) -> Markup:
 
 def _freshness(ledger: Ledger) -> dict[str, Any]:
     """Say when sources were read, and which are late."""
-    states = [s for s in sources_state(ledger) if s.succeeded_at]
-    late = [f"{NAMES.get(s.source, s.source)} was last read {duration(s.age_seconds)} ago" for s in states if s.stale]
-    return {"read_at": max((s.succeeded_at for s in states), default=None), "late": late}
+    states = sources_state(ledger)
+    late = [
+        f"{NAMES.get(s.source, s.source)} was last read {duration(s.age_seconds)} ago"
+        for s in states
+        if s.stale and s.age_seconds is not None
+    ]
+    return {"read_at": max((s.succeeded_at for s in states if s.succeeded_at), default=None), "late": late}
 
 
 def page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:

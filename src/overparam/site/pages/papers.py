@@ -43,7 +43,7 @@ def paper(request: Request) -> Response:
     if row.key != key:
         return RedirectResponse(f"/papers/{row.key}", status_code=308)
     state = request.app.state.overview.states().get(row.slug) if row.slug else None
-    common = {
+    common: dict[str, Any] = {
         "a": cards(request, [row])[0],
         "row": row,
         "title": with_maths(row.title),
