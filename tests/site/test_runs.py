@@ -15,7 +15,7 @@ from overparam.lab.service import work
 from overparam.ledger import requests, schema
 from overparam.ledger.owner import owner_of_this_process
 from overparam.ledger.store import now
-from overparam.site import problems
+from overparam.site import panels, problems
 from overparam.site.pages import runs
 from overparam.site.tokens import create
 from overparam.site.viewer import Viewer
@@ -173,7 +173,6 @@ def test_a_cancelled_run_says_what_is_kept(desk, ledger, toy):
 
 
 def test_a_large_run_shows_its_first_settings(site, ledger, toy):
-    from overparam.site import panels
 
     begin(ledger, toy, n=3 * 250)
     text = site.get("/runs/01A").text
@@ -182,19 +181,25 @@ def test_a_large_run_shows_its_first_settings(site, ledger, toy):
     assert counts(site.get("/runs/01A/panel").text)["queued"] == 0
 
 
+def asked(desk, ledger, headers=None, **data):
+    """Ask for a run with the form of the paper's page; return the page of the request."""
+    answer = desk.post("/papers/toy/runs", data=data, headers=headers)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/papers/toy#live")
+    with ledger.reading() as db:
+        return f"/requests/{db.execute(sa.select(sa.func.max(schema.run_request.c.id))).scalar()}"
+
+
 def test_from_the_button_to_the_run(desk, ledger):
-    answer = desk.post("/papers/toy/runs", data={"scale": "smoke", "claim": "T1"})
-    assert answer.status_code == 303
-    place = answer.headers["location"]
+    place = asked(desk, ledger, scale="smoke", claim="T1")
     assert re.fullmatch(r"/requests/[0-9A-Z]{26}", place)
-    assert desk.post("/papers/toy/runs", data={"scale": "smoke", "claim": ["T1"]}).headers["location"] == place
+    assert asked(desk, ledger, scale="smoke", claim=["T1"]) == place
     text = well_formed(desk.get(place).text)
     assert "<b>Queued</b>" in text
     assert "Next in the queue." in text
     assert "http-equiv" in text
     assert f'href="{place}"' in desk.get("/runs").text
     assert "<b>Queued</b>" in desk.get(f"{place}/panel").text
-    second = desk.post("/papers/toy/runs", data={"scale": "smoke"}).headers["location"]
+    second = asked(desk, ledger, scale="smoke")
     assert "Second in the queue." in desk.get(second).text
     assert desk.post(f"{second}/cancel").headers["location"] == second
     assert "Cancelled before it began." in desk.get(second).text
@@ -212,35 +217,35 @@ def test_what_waits_says_when_it_starts_if_that_is_known(desk, ledger, toy):
         db.execute(sa.insert(schema.paper).values(slug="toy", arxiv="1", title="A Toy", published_on="2020-01-01"))
         db.execute(sa.insert(schema.run).values(_finished("01A", wall_seconds=90.0)))
     desk.post("/papers/toy/runs", data={"scale": "smoke"})
-    place = desk.post("/papers/toy/runs", data={"scale": "laptop"}).headers["location"]
+    place = asked(desk, ledger, scale="laptop")
     assert "Second in the queue. Starts in about 1\u202fmin 30\u202fs." in desk.get(place).text
 
 
 def test_a_request_that_came_to_nothing_says_why(desk, ledger):
-    place = desk.post("/papers/toy/runs", data={"scale": "smoke", "claim": "T4"}).headers["location"]
+    place = asked(desk, ledger, scale="smoke", claim="T4")
     work(ledger.engine.url.render_as_string(False), once=True, engine="inline")
     text = desk.get(place).text
     assert "<b>Run failed</b>" in text
     assert "Toy has nothing to run at smoke scale; try another scale." in text
-    assert runs.panel(ledger, "toy")["title"] == "Run failed"
+    assert panels.panel(ledger, "toy")["title"] == "Run failed"
 
 
 def test_the_panel_of_a_paper_is_that_of_its_newest_run(ledger, toy):
-    assert runs.panel(ledger, "toy") is None
+    assert panels.panel(ledger, "toy") is None
     first = begin(ledger, toy, "01A")
-    assert runs.panel(ledger, "toy")["run"] == "01A"
+    assert panels.panel(ledger, "toy")["run"] == "01A"
     ledger.end(first, "succeeded", 1.0)
-    assert runs.panel(ledger, "toy") is None
+    assert panels.panel(ledger, "toy") is None
     ledger.end(begin(ledger, toy, "01B"), "cancelled", 1.0)
-    assert runs.panel(ledger, "toy")["title"] == "Cancelled"
+    assert panels.panel(ledger, "toy")["title"] == "Cancelled"
     key = requests.submit(ledger, "toy", "smoke", requested_by="local")
-    assert runs.panel(ledger, "toy")["request"] == key
+    assert panels.panel(ledger, "toy")["request"] == key
     held = requests.claim_next(ledger, "elsewhere:1:1.0")
-    assert runs.panel(ledger, "toy")["title"] == "Starting"
+    assert panels.panel(ledger, "toy")["title"] == "Starting"
     begin(ledger, toy, "01C")
     requests.begun(ledger, held, "01C")
-    assert runs.panel(ledger, "toy")["run"] == "01C"
-    assert runs.panel(ledger, "toy")["active"]
+    assert panels.panel(ledger, "toy")["run"] == "01C"
+    assert panels.panel(ledger, "toy")["active"]
 
 
 def test_who_may_start_and_stop(site, ledger, toy):
@@ -251,7 +256,7 @@ def test_who_may_start_and_stop(site, ledger, toy):
     assert refused.status_code == 403
     assert "not start or stop runs" in refused.text
     ann, bob, eve = token(ledger, "ann"), token(ledger, "bob", "member"), token(ledger, "eve", "admin", "admin")
-    place = site.post("/papers/toy/runs", data={"scale": "smoke"}, headers=bob).headers["location"]
+    place = asked(site, ledger, headers=bob, scale="smoke")
     assert "Cancel</button>" in site.get(place, headers=bob).text
     assert "Cancel</button>" not in site.get(place, headers=ann).text
     assert site.post(f"{place}/cancel", headers=ann).status_code == 403

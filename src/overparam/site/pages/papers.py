@@ -25,7 +25,7 @@ from overparam.site.cards import byline, cards, safe_url
 from overparam.site.costs import costs_of
 from overparam.site.markup import with_maths
 from overparam.site.methods import example_of
-from overparam.site.pages.runs import panel
+from overparam.site.panels import panel
 from overparam.site.verdicts import ClaimState, PaperState, tally
 from overparam.site.views import page
 

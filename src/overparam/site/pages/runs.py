@@ -21,12 +21,10 @@ from overparam.lab.service import ask
 from overparam.ledger import Ledger, requests
 from overparam.ledger.schema import run, verdict
 from overparam.site.costs import costs_of
-from overparam.site.panels import SCALES, SETTINGS_ON_PAGE, grid, panel, request_panel, run_panel, state_of
+from overparam.site.panels import SCALES, SETTINGS_ON_PAGE, grid, request_panel, run_panel, state_of
 from overparam.site.verdicts import STATUSES
 from overparam.site.viewer import Viewer, account_of, viewer_of
 from overparam.site.views import page
-
-__all__ = ["panel", "routes"]
 
 ROWS = 50
 SECONDS_A_DAY = 600.0  # of runs that a member may ask for
@@ -202,8 +200,8 @@ def _start(request: Request, scale: str, claims: list[str]) -> Response:
         return viewer
     ledger = request.app.state.ledger
     limit = None if viewer.starts_at_once else SECONDS_A_DAY
-    key = ask(ledger, slug, scale, claims, requested_by=account_of(ledger, viewer), seconds_a_day=limit)
-    return RedirectResponse(f"/requests/{key}", status_code=303)
+    ask(ledger, slug, scale, claims, requested_by=account_of(ledger, viewer), seconds_a_day=limit)
+    return RedirectResponse(f"/papers/{slug}#live", status_code=303)
 
 
 def _member(request: Request, back: str) -> Viewer | Response:
