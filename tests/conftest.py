@@ -25,7 +25,9 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("OVERPARAM_SECRET_FILE", str(tmp_path / "secret"))
     monkeypatch.setenv("OVERPARAM_OUTBOX", str(tmp_path / "outbox"))
     monkeypatch.setenv("COLUMNS", "80")
-    return tmp_path
+    yield tmp_path
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 def cli(*arguments, timeout=300, **environment):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 import logging
 import math
@@ -29,6 +28,7 @@ from starlette.types import Receive, Scope, Send
 
 from overparam.ledger import Ledger
 from overparam.ledger.schema import event
+from overparam.site.security import network_of
 from overparam.site.viewer import viewer_of
 
 POLL_SECONDS = 0.25  # also the shortest time between two progress messages
@@ -268,14 +268,7 @@ def hub_of(request: Request) -> Hub:
 
 def _reader(request: Request) -> str:
     """Name who reads: the account, else the network."""
-    account = viewer_of(request).account_id
-    if account is not None:
-        return account
-    host = request.client.host if request.client else ""
-    with contextlib.suppress(ValueError):
-        address = ipaddress.ip_address(host)
-        return host if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
-    return host
+    return viewer_of(request).account_id or network_of(request)
 
 
 async def events(request: Request) -> Response:

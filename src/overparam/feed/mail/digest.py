@@ -185,7 +185,8 @@ def _freeze_one(turn: _Round, db: sa.Connection, row: sa.Row[Any], body: str, un
         attempts=0,
         at=turn.now,
     )
-    if not db.execute(new.on_conflict_do_nothing()).rowcount:  # this day's digest went out: these news go into the next
+    new = new.on_conflict_do_nothing().returning(delivery.c.digest_key)
+    if db.execute(new).first() is None:  # this day's digest went out: these news go into the next
         db.execute(sa.update(subscription).where(subscription.c.id == row.id).values(covered_until=row.covered_until))
 
 
