@@ -52,9 +52,17 @@ def _running(command: list[str], address: str, environment: dict[str, str]) -> I
         process.wait()
 
 
-def _load(address: str) -> tuple[float, float]:
+def _load(address: str, *headers: str) -> tuple[float, float]:
     """Return requests a second and the 99th percentile in milliseconds."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", address]
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{SECONDS}s",
+        "--latency",
+        *(w for h in headers for w in ("-H", h)),
+        address,
+    ]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in text, text
     assert "Socket errors" not in text, text
@@ -155,6 +163,7 @@ def main() -> list[Result]:
         with _running(serve, at, environment), _running(plain, peer, environment):
             _load(at), _load(peer)
             rounds = [(_load(at), _load(peer)) for _ in range(ROUNDS)]
+            anew = [_load(at, "Cookie: session=unknown") for _ in range(ROUNDS)]
             request = urllib.request.Request(f"http://127.0.0.1:{ours}/", headers={"Accept-Encoding": "gzip"})
             with urllib.request.urlopen(request) as answer:
                 weight = len(answer.read())
@@ -175,6 +184,7 @@ def main() -> list[Result]:
                 at_least=400,
             ),
             figure("the same, 99th percentile", statistics.median(r[0][1] for r in rounds), "ms", at_most=60),
+            figure("the same, made anew for each request", statistics.median(r[0] for r in anew), "requests/s"),
             figure("bare Starlette page", statistics.median(r[1][0] for r in rounds), "requests/s"),
             figure("day page / bare page", statistics.median(r[0][0] / r[1][0] for r in rounds), "x", at_least=0.35),
             figure("first view, page and style, compressed", weight / 1000, "kB", at_most=60),

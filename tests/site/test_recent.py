@@ -63,17 +63,17 @@ def test_while_one_makes_a_page_again_the_others_see_the_old_one(monkeypatch):
             slow.wait(5)
         return PlainTextResponse(str(len(calls)))
 
-    client = reader(handler)
-    assert client.get("/").text == "1"
-    time.sleep(0.06)
-    first = []
-    thread = threading.Thread(target=lambda: first.append(client.get("/").text))
-    thread.start()
-    while len(calls) < 2:
-        time.sleep(0.001)
-    assert client.get("/").text == "1"
-    slow.set()
-    thread.join()
+    with reader(handler) as client:
+        assert client.get("/").text == "1"
+        time.sleep(0.06)
+        first = []
+        thread = threading.Thread(target=lambda: first.append(client.get("/").text))
+        thread.start()
+        while len(calls) < 2:
+            time.sleep(0.001)
+        assert client.get("/").text == "1"
+        slow.set()
+        thread.join()
     assert first == ["2"]
 
 
@@ -85,13 +85,13 @@ def test_readers_of_a_new_page_wait_for_the_one_who_makes_it():
         time.sleep(0.05)
         return PlainTextResponse("made")
 
-    client = reader(handler)
     found = []
-    threads = [threading.Thread(target=lambda: found.append(client.get("/").text)) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with reader(handler) as client:
+        threads = [threading.Thread(target=lambda: found.append(client.get("/").text)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert (found, len(calls)) == (["made"] * 6, 1)
 
 

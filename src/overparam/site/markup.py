@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import html
 import re
-import unicodedata
 from xml.etree import ElementTree
 
 import nh3
@@ -14,7 +13,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
 LONGEST_TEX = 400
-TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 FORMULA = re.compile(
     r"\\\((?P<round>.{1,400}?)\\\)"
     # as in pandoc: no space inside the dollars, no digit after them, so that "$5 and $6" stays money
@@ -65,7 +64,7 @@ def clean_text(text: str) -> str:
     Returns:
         The text without control characters (tabs and line ends stay), direction overrides and broken characters.
     """
-    return "".join(c for c in text if c in "\t\n" or not (unicodedata.category(c) in ("Cc", "Cs") or c in TURNING))
+    return UNSEEN.sub("", text)
 
 
 def with_maths(text: str) -> Markup:

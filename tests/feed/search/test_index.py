@@ -6,7 +6,6 @@ import sqlalchemy as sa
 from overparam.feed.merge import absorb
 from overparam.feed.search import index, search, semantic, update
 from overparam.feed.seed import seed
-from overparam.lab.registry import papers
 from overparam.ledger.schema import article, embedding, search_document, search_model
 
 from .conftest import shelf
