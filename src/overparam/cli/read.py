@@ -49,33 +49,9 @@ def _latest() -> dict[str, list[dict[str, Any]]]:
 
 
 def _rows(entries: Iterable[Entry], verdicts: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    rows = []
-    for entry in entries:
-        by_claim = {v["claim"]: v for v in verdicts.get(entry.paper.slug, [])}
-        claims = [
-            {
-                "claim": c.id,
-                "statement": c.statement,
-                "untestable": bool(c.untestable),
-                "status": by_claim[c.id]["status"] if c.id in by_claim else None,
-                "proxy": by_claim[c.id]["proxy"] if c.id in by_claim else False,
-                "scale": by_claim[c.id].get("scale") if c.id in by_claim else None,
-            }
-            for c in entry.claims
-        ]
-        paper = entry.paper
-        rows.append({
-            "paper": paper.slug,
-            "title": paper.title,
-            "arxiv": paper.arxiv,
-            "published": paper.published.isoformat(),
-            "authors": paper.author_count,
-            "topics": list(paper.topics),
-            "fidelity": paper.fidelity,
-            "runnable": entry.runnable,
-            "claims": claims,
-        })
-    return rows
+    from overparam.lab.board import board_row
+
+    return [board_row(e, {v["claim"]: v for v in verdicts.get(e.paper.slug, [])}) for e in entries]
 
 
 def board(

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from overparam.errors import BadInput, NotFound
 from overparam.feed import listings, votes
 from overparam.feed.listings import Order, Period
+from overparam.lab.board import board_row
 from overparam.lab.planner import REGULAR
 from overparam.ledger import Ledger
 from overparam.ledger.schema import run, verdict
@@ -213,26 +214,5 @@ def board(request: Request) -> models.Board:
 
 
 def _board_row(state: PaperState) -> models.BoardPaper:
-    paper = state.entry.paper
-    claims = [
-        models.BoardClaim(
-            claim=c.claim,
-            statement=c.statement,
-            untestable=c.status == "not testable",
-            status=c.body.get("status"),
-            proxy=c.proxy,
-            scale=cast(models.Scale, c.scale) if c.judged else None,
-        )
-        for c in state.claims
-    ]
-    return models.BoardPaper(
-        paper=paper.slug,
-        title=paper.title,
-        arxiv=paper.arxiv,
-        published=paper.published.isoformat(),
-        authors=paper.author_count,
-        topics=list(paper.topics),
-        fidelity=paper.fidelity,
-        runnable=state.entry.runnable,
-        claims=claims,
-    )
+    judged = {c.claim: {**c.body, "scale": c.scale} for c in state.judged}
+    return models.BoardPaper(**board_row(state.entry, judged))
