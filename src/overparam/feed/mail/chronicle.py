@@ -176,7 +176,12 @@ def _history(db: sa.Connection, since: str, until: str) -> dict[tuple[str, str],
 def _cost(db: sa.Connection, runs: set[str]) -> dict[str, float]:
     seconds = sa.func.coalesce(sa.func.sum(trial.c.cpu_seconds), 0.0).label("seconds")
     query = sa.select(trial.c.run_id, seconds).where(trial.c.run_id.in_(runs)).group_by(trial.c.run_id)
-    return {row.run_id: float(row.seconds) for row in db.execute(query)}
+    found = {row.run_id: float(row.seconds) for row in db.execute(query)}
+    others = sa.select(run.c.id, run.c.provenance_json).where(run.c.id.in_(runs - found.keys()))
+    for row in db.execute(others):  # runs that came as evidence, whose trials stayed where they ran
+        cost = json.loads(row.provenance_json).get("recorded", {}).get("cost", {})
+        found[row.id] = float(cost.get("cpu_seconds", 0.0))
+    return found
 
 
 def _on_board(rows: Iterable[sa.Row[Any]]) -> sa.Row[Any] | None:

@@ -92,19 +92,20 @@ def period_name(shown: Period) -> str:
 
 def _earlier(ledger: Any, shown: Period) -> tuple[Period, str] | None:
     day = listings.newest_day(ledger, before=shown.first)
-    return _named(shown.kind, day)
+    return _named(shown, day)
 
 
 def _later(ledger: Any, shown: Period) -> tuple[Period, str] | None:
-    return _named(shown.kind, listings.next_day(ledger, shown.last))
+    return _named(shown, listings.next_day(ledger, shown.last))
 
 
-def _named(kind: str, day: date | None) -> tuple[Period, str] | None:
+def _named(shown: Period, day: date | None) -> tuple[Period, str] | None:
+    """Name a neighbour; the year of a day is said only where it is another one."""
     if day is None:
         return None
-    found = listings.period_of(kind, day)
-    words = f"{day:%A} {day.day} {day:%B}" if kind == "day" else period_name(found)
-    return found, words
+    found = listings.period_of(shown.kind, day)
+    same_year = shown.kind == "day" and day.year == shown.first.year
+    return found, f"{day:%A} {day.day} {day:%B}" if same_year else period_name(found)
 
 
 def trending(request: Request) -> Response:
