@@ -6,7 +6,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 # Elsewhere: TORCH_INDEX=https://download.pytorch.org/whl/cpu keeps CUDA out; GPU users leave it empty.
 TORCH_INDEX ?=
 
-.PHONY: demo serve test test-browser test-crash lint types docs docs-check smoke evidence benchmarks pins clean
+.PHONY: demo serve test test-browser test-crash lint types docs docs-check smoke evidence benchmarks audit pins clean
 
 demo: $(VENV)/.ready
 	@env -u OVERPARAM_DATA OVERPARAM_OFFLINE=1 $(BIN)/overparam run data-diet
@@ -53,6 +53,9 @@ benchmarks: $(VENV)/.ready-dev .peers/.ready
 .peers/.ready: benchmarks/peers.txt | $(VENV)/.ready-dev
 	$(PIP) install --quiet --no-deps --target .peers --requirement benchmarks/peers.txt
 	@touch $@
+
+audit: $(VENV)/.ready-dev
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps
 
 pins: $(VENV)/.ready-dev
 	$(PIP) freeze --exclude-editable | sed 's/+cpu//' | grep -v '^overparam' > constraints.txt

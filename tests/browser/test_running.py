@@ -35,7 +35,7 @@ def test_a_run_can_be_followed_without_javascript(desk, open_page):
 
 def test_the_page_recovers_when_server_and_worker_die(desk, open_page):
     page = open_page(desk.url)
-    start(page, desk, "matrix-sensing")
+    start(page, desk, "matrix-sensing", "laptop")  # long enough to be killed in the middle
     page.wait_for_selector("[data-run] progress", timeout=60_000)
     desk.kill()
     desk.start()
