@@ -19,10 +19,10 @@ test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not crash and not browser"
 
 test-browser: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
 
 test-crash: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest tests/crash
+	$(BIN)/python -m pytest -n 2 tests/crash
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ from overparam.lab.registry import Entry, papers
 from overparam.lab.report import mini, slug
 from overparam.lab.wording import capital, count, duration
 from overparam.ledger import Ledger
-from overparam.ledger.schema import run, verdict
+from overparam.ledger.schema import verdict
 
 STATUSES = ("reproduced", "partly", "inconclusive", "not reproduced")
 ROWS_ON_CARD = 6
@@ -93,15 +93,8 @@ class Overview:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._lock = threading.Lock()
-        self._seen: tuple[str | None, int] | None = None
+        self._seen: str | None = ""  # differs from every answer, also from that of a ledger without verdicts
         self._states: dict[str, PaperState] = {}
-
-    def version(self) -> str:
-        """Name the present state of all verdicts and running runs, for caches."""
-        with self._ledger.reading() as db:
-            newest = db.execute(sa.select(sa.func.max(verdict.c.at))).scalar()
-            running = db.execute(sa.select(sa.func.count()).where(run.c.state == "running")).scalar()
-        return f"{newest}:{running}"
 
     def states(self) -> dict[str, PaperState]:
         """Return the state of every paper.
@@ -111,11 +104,10 @@ class Overview:
         """
         with self._ledger.reading() as db:
             newest = db.execute(sa.select(sa.func.max(verdict.c.at))).scalar()
-        seen = (newest, id(papers()))
         with self._lock:
-            if seen != self._seen:
+            if newest != self._seen:
                 self._states = self._read()
-                self._seen = seen
+                self._seen = newest
             return self._states
 
     def _read(self) -> dict[str, PaperState]:

@@ -317,6 +317,7 @@ def test_ctrl_c_brings_the_mails_at_hand_to_their_end(url, ledger, post, active,
         [sys.executable, "-c", SCRIPT % SEVEN],
         env={**os.environ, "OVERPARAM_DATABASE_URL": url},
         stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell has it ignored
     )
     while len(post.received) < 5:
         time.sleep(0.001)

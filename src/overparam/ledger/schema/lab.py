@@ -137,6 +137,7 @@ verdict = Table(
     Column("at", Text, nullable=False),
     ForeignKeyConstraint(["paper", "claim", "rule_hash"], ["claim.paper", "claim.claim", "claim.rule_hash"]),
     Index("verdict_by_claim", "paper", "claim", "at"),
+    Index("verdict_by_time", "at"),  # whether there is a newer one
 )
 
 figure = Table(

@@ -179,6 +179,7 @@ def robust_step(
 
     Example:
         >>> model = nn.Linear(2, 1)
+        >>> _ = nn.init.zeros_(model.weight), nn.init.zeros_(model.bias)
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         >>> x, y = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), torch.ones(3, 1)
         >>> first = robust_step(model, nn.MSELoss(), x, y, optimizer, c=1)

@@ -136,3 +136,4 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["article_id"], ["article.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("article_id", "source", "at"),
     )
+    op.create_index("verdict_by_time", "verdict", ["at"])
