@@ -239,23 +239,12 @@ class Reader:
         order = sa.func.row_number().over(
             partition_by=(verdict.c.paper, verdict.c.claim), order_by=(rank.desc(), verdict.c.at.desc())
         )
-        inner = (
-            sa
-            .select(
-                verdict.c.paper,
-                verdict.c.claim,
-                verdict.c.status,
-                verdict.c.body_json,
-                verdict.c.at,
-                run.c.scale,
-                order.label("n"),
-            )
-            .join(run, run.c.id == verdict.c.run_id)
-            .where(run.c.options_json == options)
-            .subquery()
-        )
+        keys = sa.select(verdict.c.run_id, verdict.c.claim, run.c.scale, order.label("n"))  # bodies are not sorted along
+        inner = keys.join(run, run.c.id == verdict.c.run_id).where(run.c.options_json == options).subquery()
+        newest = sa.and_(verdict.c.run_id == inner.c.run_id, verdict.c.claim == inner.c.claim, inner.c.n == 1)
+        columns = (verdict.c[name] for name in ("paper", "claim", "status", "body_json", "at"))
         with self.reading() as db:
-            return list(db.execute(sa.select(inner).where(inner.c.n == 1)))
+            return list(db.execute(sa.select(*columns, inner.c.scale).join(inner, newest)))
 
     def artefacts(self, run_id: str) -> list[sa.Row[Any]]:
         """Read the artefacts that a run computed.
