@@ -239,7 +239,8 @@ class Reader:
         order = sa.func.row_number().over(
             partition_by=(verdict.c.paper, verdict.c.claim), order_by=(rank.desc(), verdict.c.at.desc())
         )
-        keys = sa.select(verdict.c.run_id, verdict.c.claim, run.c.scale, order.label("n"))  # bodies are not sorted along
+        # ranked by key alone: bodies are long and need not be sorted along
+        keys = sa.select(verdict.c.run_id, verdict.c.claim, run.c.scale, order.label("n"))
         inner = keys.join(run, run.c.id == verdict.c.run_id).where(run.c.options_json == options).subquery()
         newest = sa.and_(verdict.c.run_id == inner.c.run_id, verdict.c.claim == inner.c.claim, inner.c.n == 1)
         columns = (verdict.c[name] for name in ("paper", "claim", "status", "body_json", "at"))
