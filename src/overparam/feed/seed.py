@@ -61,6 +61,7 @@ def _record(entry: Entry) -> Record:
         listed_on=(LISTED if paper.order else paper.published).isoformat(),  # others came with packs
         rank=paper.order or None,
         comments=paper.comments,
+        discussion_url=f"https://huggingface.co/papers/{paper.arxiv}" if paper.comments else None,
         code_url=paper.code or None,
     )
 
