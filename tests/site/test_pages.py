@@ -124,6 +124,25 @@ def test_feeds_are_read_by_a_feed_reader(visit, seeded):
     assert "C3 not reproduced" in entry.summary
 
 
+def test_trending_shows_its_score_and_how_it_is_made(visit, seeded):
+    import sqlalchemy as sa
+
+    from overparam.feed import trending
+    from overparam.ledger.schema import article
+    from overparam.ledger.store import now
+
+    with seeded.writing() as db:
+        found = db.execute(sa.select(article.c.id).where(article.c.slug == "t1")).scalar()
+        for _ in range(40):
+            trending.add(db, found, 3.0, now())
+    text = visit().get("/trending").text
+    assert "Each counts half as much after 36 hours" in text
+    shown = [float(score) for score in re.findall(r"· score ([\d.]+)", text)]
+    assert shown == sorted(shown, reverse=True)
+    assert shown[0] == pytest.approx(120, abs=0.5)
+    assert "· score" not in visit().get("/").text
+
+
 def test_bibtex_names_the_paper(visit):
     text = visit().get("/papers/data-diet/paper.bib").text
     assert "2107.07075" in text

@@ -11,8 +11,10 @@ import sqlalchemy as sa
 from markupsafe import Markup
 from starlette.requests import Request
 
+from overparam.feed.trending import score
 from overparam.feed.votes import voted
 from overparam.lab.wording import count
+from overparam.ledger.store import now
 from overparam.site.markup import with_maths
 from overparam.site.verdicts import card_evidence
 from overparam.site.viewer import viewer_of
@@ -69,6 +71,7 @@ def cards(request: Request, rows: Iterable[sa.Row[Any]]) -> list[dict[str, Any]]
     viewer = viewer_of(request)
     mine = voted(request.app.state.ledger, viewer.account_id, [r.id for r in rows]) if viewer.account_id else set()
     fresh = (datetime.now(UTC) - NEW_FOR).date().isoformat()
+    moment = now()
     found = []
     for row in rows:
         state = states.get(row.slug) if row.slug else None
@@ -86,6 +89,7 @@ def cards(request: Request, rows: Iterable[sa.Row[Any]]) -> list[dict[str, Any]]
             "votes_shown": row.votes + row.votes_elsewhere,
             "pressed": row.id in mine,
             "new": row.listed_on >= fresh,
+            "trend": score(row.trend_key, moment),
             "evidence": card_evidence(state, short_day) if state else None,
         })
     return found
