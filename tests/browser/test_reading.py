@@ -39,7 +39,7 @@ def test_every_page_is_accessible_and_fits_a_small_phone(site, open_page, screen
 
 def test_a_half_remembered_phrase_finds_the_paper_and_what_held(site, open_page):
     page = open_page(site.url)
-    page.get_by_role("searchbox").fill("half of the training data can be dropped")
+    page.get_by_role("searchbox").fill("which training images can be thrown away early")
     page.keyboard.press("Enter")
     page.wait_for_url("**/search*")
     found = page.locator(".feed .title").first
