@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from overparam.feed import secrets
 from overparam.feed.seed import seed
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now
 from overparam.ledger.schema import article, run, verdict
-from overparam.ledger.store import now
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/guide/deploy.md").read_text(encoding="utf-8")

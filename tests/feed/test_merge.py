@@ -326,7 +326,6 @@ def test_keys_and_texts_are_stable(text):
 def test_real_records_at_load(ledger):
     import gzip
     import os
-    import time
 
     path = Path(os.environ.get("OVERPARAM_DATA", "")) / "arxiv-ml" / "arxiv_ml.jsonl.gz"
     if not path.is_file():
@@ -338,7 +337,5 @@ def test_real_records_at_load(ledger):
                topics=tuple(r["categories"]), listed_on=r["listed"], rank=n)
         for n, r in enumerate(items, 1)
     ]  # fmt: skip
-    started = time.monotonic()
     assert absorb(ledger, records, now=NOW).added == 2_000
     assert absorb(ledger, records, now=LATER).unchanged == 2_000
-    assert time.monotonic() - started < 20

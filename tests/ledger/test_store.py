@@ -7,9 +7,10 @@ import sqlalchemy as sa
 
 from overparam.errors import Conflict
 from overparam.ledger import store
+from overparam.ledger.clock import now
 from overparam.ledger.owner import is_gone, owner_of_this_process
 from overparam.ledger.schema import cache, run, trial
-from overparam.ledger.store import Hold, Ledger, now
+from overparam.ledger.store import Hold, Ledger
 
 FACTS = {"slug": "toy", "arxiv": "0000.00001", "title": "A Toy", "published_on": "2020-01-01"}
 CLAIM = {"paper": "toy", "claim": "T1", "statement": "s", "source": "nowhere", "rule_json": "{}", "rule_hash": "r1"}

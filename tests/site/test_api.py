@@ -16,6 +16,7 @@ from overparam.feed.record import Record
 from overparam.feed.secrets import fingerprint
 from overparam.lab.planner import REGULAR
 from overparam.lab.registry import papers
+from overparam.ledger.clock import now
 from overparam.ledger.schema import (
     account,
     api_token,
@@ -27,7 +28,6 @@ from overparam.ledger.schema import (
     trial,
     verdict,
 )
-from overparam.ledger.store import now
 from overparam.site.api import description, make_api
 from overparam.site.api.once import once
 from overparam.site.verdicts import Overview

@@ -23,8 +23,8 @@ from starlette.testclient import TestClient
 
 from overparam.feed.secrets import fingerprint
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now
 from overparam.ledger.schema import HEAD, account, api_token, delivery, run_request, source_state, subscription
-from overparam.ledger.store import now
 from overparam.site import observe, readiness
 from overparam.site.problems import handlers
 from overparam.site.readiness import readiness as look

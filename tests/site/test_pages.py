@@ -128,8 +128,8 @@ def test_trending_shows_its_score_and_how_it_is_made(visit, seeded):
     import sqlalchemy as sa
 
     from overparam.feed import trending
+    from overparam.ledger.clock import now
     from overparam.ledger.schema import article
-    from overparam.ledger.store import now
 
     with seeded.writing() as db:
         found = db.execute(sa.select(article.c.id).where(article.c.slug == "t1")).scalar()

@@ -13,8 +13,8 @@ from overparam.lab.provenance import provenance
 from overparam.lab.runner import execute
 from overparam.lab.service import work
 from overparam.ledger import requests, schema
+from overparam.ledger.clock import now
 from overparam.ledger.owner import owner_of_this_process
-from overparam.ledger.store import now
 from overparam.site import panels, problems
 from overparam.site.pages import runs
 from overparam.site.tokens import create

@@ -6,8 +6,8 @@ from starlette.datastructures import State
 from starlette.requests import Request
 
 from overparam.feed.secrets import fingerprint
+from overparam.ledger.clock import now
 from overparam.ledger.schema import account, api_token, session
-from overparam.ledger.store import now
 from overparam.site.viewer import ANONYMOUS, AT_THE_DESK, Viewer, account_of, viewer_of
 
 PAST, FUTURE = "2020-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"

@@ -100,9 +100,9 @@ def _preview(ledger: Ledger, path: Path, now: str | None) -> bool:
     from overparam.feed.mail.chronicle import Chronicle
     from overparam.feed.mail.edition import edition
     from overparam.feed.mail.filters import Filter
-    from overparam.feed.mail.schedule import shift
     from overparam.feed.mail.subscriber import Subscription
-    from overparam.ledger.store import now as clock
+    from overparam.ledger.clock import now as clock
+    from overparam.ledger.clock import shift
 
     until = now or clock()
     since = shift(until, -timedelta(days=PREVIEW_DAYS))
@@ -124,7 +124,7 @@ def _moment(given: str | None) -> str | None:
         return None
     from datetime import datetime
 
-    from overparam.feed.mail.schedule import written
+    from overparam.ledger.clock import written
 
     try:
         return written(datetime.fromisoformat(given))

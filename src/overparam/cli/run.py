@@ -37,12 +37,12 @@ def run_paper(
     sabotage: Annotated[
         bool, typer.Option("--sabotage", help="Break the method on purpose: a verdict must turn.")
     ] = False,
-    save: Annotated[Path | None, typer.Option(help="Also write the JSON to FOLDER/slug/scale.json.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Also write JSON and figures to FOLDER/slug/scale.json and FOLDER/slug/scale/.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Try the claims of a paper and judge them. Stop and run again as you like: nothing is computed twice."""
-    from overparam.feed import trending
-    from overparam.lab import evidence
     from overparam.lab.experiment import require_scale
     from overparam.lab.planner import Spec, parse_override
     from overparam.lab.registry import find, papers
@@ -73,10 +73,7 @@ def run_paper(
         documents.append(document)
         if not as_json:
             _print_run(entry, document)
-        _keep_figures(entry, ledger, document["run"])
-        if save:
-            evidence.save(ledger, document, save)
-        trending.refresh(ledger, entry.paper.slug)
+        _keep(entry, ledger, document, save)
     if as_json:
         typer.echo(json.dumps(documents[0] if slug != "all" else {"runs": documents, "problems": problems}, indent=2))
     elif slug == "all":
@@ -108,13 +105,18 @@ def _run_one(spec: Spec, ledger: Ledger, options: Mapping[str, Any], *, quiet: b
     return document(spec.entry, ledger, run_id)
 
 
-def _keep_figures(entry: Entry, ledger: Ledger, run_id: str) -> None:
-    from overparam.lab import figures
+def _keep(entry: Entry, ledger: Ledger, document: Mapping[str, Any], save: Path | None) -> None:
+    """Keep the figures of a run, its evidence where that was asked for, and its weight in the feed."""
+    from overparam.feed import trending
+    from overparam.lab import evidence, figures
 
     try:
-        figures.keep(entry, ledger, run_id)
+        figures.keep(entry, ledger, document["run"])
     except Exception as error:  # a figure that cannot be drawn takes nothing from the verdicts
         print(f"overparam: figures of {entry.paper.slug} were not drawn: {error}", file=sys.stderr)
+    if save:
+        evidence.save(ledger, document, save)
+    trending.refresh(ledger, entry.paper.slug)
 
 
 def _print_run(entry: Entry, document: Mapping[str, Any]) -> None:

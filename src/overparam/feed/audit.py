@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from ulid import ULID
 
 from overparam.feed.secrets import fingerprint
+from overparam.ledger.clock import now as clock
 from overparam.ledger.schema import audit
-from overparam.ledger.store import now as clock
 
 
 def record(

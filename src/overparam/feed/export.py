@@ -21,6 +21,7 @@ from overparam.errors import BadInput, NotFound, Unavailable
 from overparam.feed import trending
 from overparam.feed.identity import title_key
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now
 from overparam.ledger.schema import (
     article,
     article_source,
@@ -35,7 +36,6 @@ from overparam.ledger.schema import (
     trial,
     verdict,
 )
-from overparam.ledger.store import now
 
 FORMAT = 1
 SCHEMA = "schema.json"

@@ -18,11 +18,12 @@ import sqlalchemy as sa
 
 from overparam.errors import Unavailable
 from overparam.feed.merge import Absorbed, absorb
-from overparam.feed.sources.gate import Gate, written
+from overparam.feed.sources.gate import Gate
 from overparam.feed.sources.step import Source
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now as present
+from overparam.ledger.clock import written
 from overparam.ledger.schema import source_state
-from overparam.ledger.store import now as present
 
 DAYS = 7  # votes move for about a week
 DEGRADED = timedelta(minutes=15)  # at least so long a failed source is said to be degraded

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now as clock
 from overparam.ledger.schema import rate
-from overparam.ledger.store import now as clock
 
 EPOCH = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp())  # keeps seconds within 32 bits until 2088
 

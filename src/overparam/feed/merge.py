@@ -25,6 +25,7 @@ from overparam.feed.identity import arxiv_id, name_key, title_key
 from overparam.feed.record import Record, tidied
 from overparam.feed.shelf import Held, Shelf
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now as present
 from overparam.ledger.schema import (
     article_source,
     article_topic,
@@ -33,7 +34,6 @@ from overparam.ledger.schema import (
     merge_conflict,
     metric,
 )
-from overparam.ledger.store import now as present
 
 __all__ = ["Absorbed", "absorb", "arxiv_id", "title_key"]
 

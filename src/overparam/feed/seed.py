@@ -18,8 +18,8 @@ from overparam.lab.planner import REGULAR
 from overparam.lab.registry import Entry, papers
 from overparam.lab.runner import record_paper
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now
 from overparam.ledger.schema import article, claim, figure, run, verdict
-from overparam.ledger.store import now
 from overparam.settings import shipped
 
 LISTED = date(2025, 12, 26)  # the Daily Papers page on which the first 36 papers stood

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from overparam.errors import NotFound
 from overparam.feed.trending import WEIGHTS, add, recompute
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now as clock
 from overparam.ledger.schema import article
 from overparam.ledger.schema import vote as votes
-from overparam.ledger.store import now as clock
 
 
 def vote(ledger: Ledger, account_id: str, article_id: str, *, now: str | None = None) -> int:

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from overparam.errors import BadInput, Conflict, NotFound, OverparamError
 from overparam.lab.registry import Entry, find
 from overparam.ledger import Ledger, requests
+from overparam.ledger.clock import now
 from overparam.ledger.owner import owner_of_this_process
 from overparam.ledger.requests import Request
-from overparam.ledger.store import HEARTBEAT_SECONDS, now
+from overparam.ledger.store import HEARTBEAT_SECONDS
 
 IDLE_SECONDS = 0.5  # between looks at an empty queue
 REAP_SECONDS = 10.0

@@ -10,18 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from ulid import ULID
 
 from overparam.errors import Conflict, NotFound
+from overparam.ledger.clock import now as clock
+from overparam.ledger.clock import shift
 from overparam.ledger.owner import is_gone
 from overparam.ledger.reading import Reader
 from overparam.ledger.schema import run, run_request
 from overparam.ledger.store import LEASE, Ledger
-from overparam.ledger.store import now as clock
 
 ATTEMPTS = 3
 WAITING_AT_MOST = 5  # a requester
@@ -49,10 +49,6 @@ class Request:
     run_id: str | None
     attempt: int
     owner: str
-
-
-def _later(moment: str, by: timedelta) -> str:
-    return (datetime.fromisoformat(moment) + by).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def submit(
@@ -112,7 +108,7 @@ def claim_next(ledger: Ledger, owner: str, *, now: str | None = None) -> Request
     values = {
         "state": "running",
         "lease_owner": owner,
-        "lease_until": _later(moment, LEASE),
+        "lease_until": shift(moment, LEASE),
         "started_at": sa.func.coalesce(columns.started_at, moment),
     }
     chosen = columns.id == first.with_for_update(skip_locked=True).scalar_subquery()
@@ -153,7 +149,7 @@ def heartbeat(ledger: Ledger, request: Request, *, now: str | None = None) -> No
         Conflict: It is no longer ours.
     """
     with ledger.writing() as db:
-        _write(db, request, lease_until=_later(now or clock(), LEASE))
+        _write(db, request, lease_until=shift(now or clock(), LEASE))
 
 
 def begun(ledger: Ledger, request: Request, run_id: str) -> None:

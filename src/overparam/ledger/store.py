@@ -12,12 +12,13 @@ import importlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from overparam.errors import Conflict
+from overparam.ledger.clock import now
 from overparam.ledger.database import in_words
 from overparam.ledger.owner import is_gone, owner_of_this_process
 from overparam.ledger.reading import Reader
@@ -26,18 +27,6 @@ from overparam.ledger.schema import artifact, cache, claim, event, paper, run, t
 LEASE = timedelta(seconds=30)
 HEARTBEAT_SECONDS = 5.0
 Row = Mapping[str, Any]
-
-
-def now(offset: timedelta = timedelta()) -> str:
-    """Return the time in UTC as the ledger writes it.
-
-    Args:
-        offset: Added to the time.
-
-    Returns:
-        ISO text with microseconds and `Z`.
-    """
-    return (datetime.now(UTC) + offset).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @dataclass(frozen=True)

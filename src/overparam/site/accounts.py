@@ -20,13 +20,13 @@ from overparam.feed.limits import allow
 from overparam.feed.mail import address as addresses
 from overparam.feed.mail import message
 from overparam.feed.mail.message import Mail
-from overparam.feed.mail.schedule import shift
 from overparam.feed.record import line
 from overparam.feed.secrets import encrypt, fingerprint
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now as clock
+from overparam.ledger.clock import shift
 from overparam.ledger.schema import account, idempotency, session, sign_in, suppression
 from overparam.ledger.schema import vote as vote_table
-from overparam.ledger.store import now as clock
 from overparam.settings import site_url
 from overparam.site.viewer import LOCAL
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from overparam.feed.trending import score
 from overparam.feed.votes import voted
 from overparam.lab.wording import count
-from overparam.ledger.store import now
+from overparam.ledger.clock import now
 from overparam.site.markup import with_maths
 from overparam.site.verdicts import card_evidence
 from overparam.site.viewer import viewer_of

@@ -27,8 +27,8 @@ from ulid import ULID
 
 from overparam.errors import Unavailable
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now, written
 from overparam.ledger.schema import delivery, run, run_request, source_state
-from overparam.ledger.store import now
 from overparam.site.readiness import age_seconds, queue, readiness
 from overparam.site.viewer import viewer_of
 
@@ -216,7 +216,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
-        at = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        at = written(datetime.fromtimestamp(record.created, UTC))
         line: dict[str, Any] = {"at": at, "level": record.levelname.lower(), "logger": record.name}
         line |= getattr(record, "facts", None) or {"message": record.getMessage()}
         line.setdefault("id", number_of_request.get())

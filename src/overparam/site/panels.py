@@ -8,18 +8,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from overparam.lab.experiment import SCALES
 from overparam.lab.planner import REGULAR
 from overparam.lab.wording import capital, count, duration, joined
 from overparam.ledger import Ledger, requests
+from overparam.ledger.clock import now
 from overparam.ledger.owner import is_gone
 from overparam.ledger.schema import event, run, trial
-from overparam.ledger.store import now
 from overparam.site.live import progress
 
 SETTINGS_IN_PANEL = 24
 SETTINGS_ON_PAGE = 200
 SEEDS_AT_MOST = 50
-SCALES = ("smoke", "laptop", "paper")
 PLACES = ("Next", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
 OUTCOMES = {
     "raised": "raised an error",

@@ -14,8 +14,8 @@ from overparam.errors import OverparamError
 from overparam.feed.fetch import sources_state
 from overparam.lab.wording import count, duration, joined, megabytes
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now as clock
 from overparam.ledger.schema import HEAD, run_request
-from overparam.ledger.store import now as clock
 from overparam.settings import data_folder
 
 FREE_MEGABYTES = 200

@@ -25,7 +25,7 @@ from overparam.errors import BadInput, Unavailable
 from overparam.feed.limits import EPOCH, allow
 from overparam.feed.secrets import fingerprint
 from overparam.lab.wording import duration
-from overparam.ledger.store import now
+from overparam.ledger.clock import now
 from overparam.site import problems
 from overparam.site.viewer import COOKIE, bearer_of, viewer_of
 

@@ -13,8 +13,8 @@ from overparam.feed import audit
 from overparam.feed.record import line
 from overparam.feed.secrets import fingerprint
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now as clock
 from overparam.ledger.schema import api_token
-from overparam.ledger.store import now as clock
 from overparam.site.viewer import SCOPES, TOKEN, Viewer
 
 MOST = 20

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from overparam.lab.experiment import SCALES
 from overparam.lab.planner import REGULAR
 from overparam.lab.registry import Entry, papers
 from overparam.lab.report import mini, slug
@@ -80,7 +81,7 @@ class PaperState:
     def scales(self) -> list[str]:
         """Scales of the verdicts, the largest first."""
         found = {c.scale for c in self.judged}
-        return [s for s in ("paper", "laptop", "smoke") if s in found]
+        return [s for s in reversed(SCALES) if s in found]
 
 
 class Overview:

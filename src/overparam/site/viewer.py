@@ -11,8 +11,8 @@ from starlette.requests import Request
 
 from overparam.feed.secrets import fingerprint
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now
 from overparam.ledger.schema import account, api_token, session
-from overparam.ledger.store import now
 
 Role = Literal["anonymous", "member", "runner", "admin"]
 Scope = Literal["read", "vote", "run", "admin"]

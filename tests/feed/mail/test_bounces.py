@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from overparam.feed.mail import verp
 from overparam.feed.mail.bounces import take
 from overparam.feed.mail.edition import message_id
-from overparam.feed.mail.schedule import shift
+from overparam.ledger.clock import shift
 from overparam.ledger.schema import subscription, suppression
 
 NOW = "2026-11-24T09:00:00.000000Z"

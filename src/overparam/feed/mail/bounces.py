@@ -17,10 +17,10 @@ from typing import Literal
 import sqlalchemy as sa
 
 from overparam.feed.mail import subscriptions, verp
-from overparam.feed.mail.schedule import shift
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now as clock
+from overparam.ledger.clock import shift
 from overparam.ledger.schema import subscription
-from overparam.ledger.store import now as clock
 
 Taken = Literal["bounced", "delayed", "complained", "unsubscribed", "ignored"]
 PATIENCE = timedelta(days=5)

@@ -16,11 +16,11 @@ import sqlalchemy as sa
 from overparam.feed.mail.filters import Filter
 from overparam.feed.mail.message import one_line
 from overparam.feed.mail.news import Finding, Judged, Listed, News
-from overparam.feed.mail.schedule import shift
 from overparam.lab.planner import REGULAR
 from overparam.lab.registry import Entry, papers
 from overparam.lab.wording import capital, count, duration, estimate_text
 from overparam.ledger import Ledger
+from overparam.ledger.clock import shift
 from overparam.ledger.schema import article, article_topic, claim, paper, run, trial, verdict
 
 RANK = {"smoke": 0, "laptop": 1, "paper": 2}

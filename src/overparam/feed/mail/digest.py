@@ -28,12 +28,13 @@ from overparam.feed.mail import bounces, edition
 from overparam.feed.mail.chronicle import Chronicle
 from overparam.feed.mail.filters import Filter
 from overparam.feed.mail.news import News
-from overparam.feed.mail.schedule import check, next_due, shift
+from overparam.feed.mail.schedule import check, next_due
 from overparam.feed.mail.subscriber import read
 from overparam.feed.mail.transport import Outcome, Transport, transport
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now as clock
+from overparam.ledger.clock import shift
 from overparam.ledger.schema import delivery, subscription
-from overparam.ledger.store import now as clock
 
 CHUNK = 200  # rows in a transaction
 CONNECTIONS = 4

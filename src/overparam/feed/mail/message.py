@@ -18,7 +18,7 @@ import jinja2
 
 from overparam.errors import BadInput
 from overparam.feed.mail import verp
-from overparam.ledger.store import now as clock
+from overparam.ledger.clock import now as clock
 from overparam.settings import site_url
 
 BODY = SMTP.clone(max_line_length=76)  # of quoted-printable lines, RFC 2045

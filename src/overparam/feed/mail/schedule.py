@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from overparam.errors import BadInput
+from overparam.ledger.clock import written
 
 Frequency = Literal["daily", "weekly"]
 FREQUENCIES: dict[str, Frequency] = {"daily": "daily", "weekly": "weekly"}
@@ -30,31 +31,6 @@ def check(frequency: str, hour: int) -> Frequency:
     if isinstance(hour, bool) or not isinstance(hour, int) or not 0 <= hour <= 23:
         raise BadInput(f"hour={hour!r} is no hour of the day; choose 0 to 23, UTC")
     return FREQUENCIES[frequency]
-
-
-def shift(moment: str, by: timedelta) -> str:
-    """Move a moment.
-
-    Args:
-        moment: UTC text.
-        by: Added to it.
-
-    Returns:
-        UTC text.
-    """
-    return written(datetime.fromisoformat(moment) + by)
-
-
-def written(moment: datetime) -> str:
-    """Write a moment.
-
-    Args:
-        moment: With a time zone.
-
-    Returns:
-        UTC text.
-    """
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def next_due(frequency: Frequency, hour: int, after: str) -> str:

@@ -17,11 +17,12 @@ from overparam.feed import limits, secrets
 from overparam.feed.mail import address, message
 from overparam.feed.mail.filters import Filter
 from overparam.feed.mail.message import Mail
-from overparam.feed.mail.schedule import LOOK_BACK, check, next_due, shift
+from overparam.feed.mail.schedule import LOOK_BACK, check, next_due
 from overparam.feed.mail.subscriber import Subscription, read
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now as clock
+from overparam.ledger.clock import shift
 from overparam.ledger.schema import delivery, subscription, suppression
-from overparam.ledger.store import now as clock
 
 __all__ = [
     "Subscription",

@@ -18,9 +18,9 @@ from overparam.feed.search.words import fold
 from overparam.lab.model import Claim
 from overparam.lab.registry import papers
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now
 from overparam.ledger.schema import article, embedding, search_model
 from overparam.ledger.schema import search_document as document
-from overparam.ledger.store import now
 from overparam.settings import embedder_folder
 
 if TYPE_CHECKING:

@@ -17,24 +17,13 @@ import sqlalchemy as sa
 
 from overparam.errors import Unavailable
 from overparam.ledger import Ledger
+from overparam.ledger.clock import written
 from overparam.ledger.owner import is_gone, owner_of_this_process
 from overparam.ledger.schema import source_state
 
 LEASE = timedelta(seconds=180)  # longer than any request may take
 PATIENCE = timedelta(minutes=10)
 NEVER = ""  # sorts before every time
-
-
-def written(moment: datetime) -> str:
-    """Write a moment as the ledger does.
-
-    Args:
-        moment: In UTC.
-
-    Returns:
-        ISO text with microseconds and `Z`.
-    """
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def ensure_state(ledger: Ledger, source: str) -> None:

@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 
 from overparam.errors import Conflict
 from overparam.ledger import Ledger
+from overparam.ledger.clock import now
 from overparam.ledger.schema import idempotency
-from overparam.ledger.store import now
 
 KEPT = timedelta(hours=24)
 WORKING = 102  # status of a key whose request is being served

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from overparam.errors import NotFound
 from overparam.feed import listings
+from overparam.lab.experiment import SCALES
 from overparam.lab.planner import REGULAR
 from overparam.lab.registry import Entry
 from overparam.lab.report import open_context, slug, verdict_context
@@ -30,7 +31,6 @@ from overparam.site.verdicts import ClaimState, PaperState, tally
 from overparam.site.views import page
 
 HISTORY_SHOWN = 20
-SCALES = ("smoke", "laptop", "paper")
 
 
 def paper(request: Request) -> Response:

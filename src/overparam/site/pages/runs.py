@@ -15,13 +15,14 @@ from starlette.routing import Route
 
 from overparam.errors import NotFound
 from overparam.lab.document import document
+from overparam.lab.experiment import SCALES
 from overparam.lab.registry import find, papers
 from overparam.lab.report import open_context, verdict_context
 from overparam.lab.service import ask
 from overparam.ledger import Ledger, requests
 from overparam.ledger.schema import run, verdict
 from overparam.site.costs import costs_of
-from overparam.site.panels import SCALES, SETTINGS_ON_PAGE, grid, request_panel, run_panel, state_of
+from overparam.site.panels import SETTINGS_ON_PAGE, grid, request_panel, run_panel, state_of
 from overparam.site.verdicts import STATUSES
 from overparam.site.viewer import Viewer, account_of, viewer_of
 from overparam.site.views import page
