@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overparam.cli.tool import parse_count, predictions
+from overparam.cli.tool.step_law import parse_count, predictions
 from overparam.errors import BadInput
 from overparam.methods.scaling.laws import STEP
 

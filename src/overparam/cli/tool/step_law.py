@@ -1,4 +1,4 @@
-"""`overparam tool`: methods applied to your own numbers."""
+"""`overparam tool step-law`: learning rate and batch size of a pretraining run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,8 @@ import typer
 
 from overparam.errors import BadInput, OverparamError
 
-app = typer.Typer(help="Apply a method to your own numbers.", no_args_is_help=True)
-
 _SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 _NUMBER = re.compile(r"(\d[\d,_]*\.?\d*|\.\d+)(?:e([+-]?\d+)|[x×*]10\^?([+-]?\d+))?([kmbgt]?)", re.IGNORECASE)
-
-
-@app.callback()
-def _group() -> None:
-    """Apply a method to your own numbers."""
 
 
 def parse_count(text: str) -> float:
@@ -48,8 +41,7 @@ def parse_count(text: str) -> float:
     return value
 
 
-@app.command("step-law")
-def step_law(
+def command(
     parameters: Annotated[str, typer.Argument(help="Parameters without the vocabulary: 7e9, 7B, 3.5x10^6.")],
     tokens: Annotated[str, typer.Argument(help="Training tokens: 1.4e12, 1.4T.")],
     seq_len: Annotated[int, typer.Option(min=1, help="Tokens in a sequence.")] = 2048,

@@ -1,0 +1,1 @@
+"""Tuning of solvers and hyper-parameters."""
