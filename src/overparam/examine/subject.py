@@ -72,24 +72,43 @@ def load_subject(target: str, checkpoints: Sequence[Path] = ()) -> Subject:
         NotFound: No such module, file or function.
         BadInput: The function fails, returns something else, or a checkpoint does not fit.
     """
+    subject = subject_of(function_at(target)(), target)
+    if checkpoints:
+        states = [fitting(subject.model, read_checkpoint(path), str(path)) for path in checkpoints]
+        subject.model.load_state_dict(states[-1])
+        subject.checkpoints = [*subject.checkpoints, *states[:-1]]
+    return subject
+
+
+def function_at(target: str) -> Callable[..., Any]:
+    """Find a user's function that makes (model, loss, data).
+
+    Args:
+        target: `module:function` or `path/to/file.py:function`.
+
+    Returns:
+        The function, with failures told as `BadInput`.
+
+    Raises:
+        NotFound: No such module, file or function.
+        BadInput: The target is no place of a function, or its module fails on import.
+    """
     place, _, name = target.rpartition(":")
     if not place or not name:
         raise BadInput(f"target {target!r} is no place of a function; write module:function or file.py:function")
     function = getattr(_module(place), name, None)
     if not callable(function):
         raise NotFound(f"{place} has no function {name!r}; define one that returns (model, loss, data)")
-    try:
-        made = function()
-    except BadInput:
-        raise
-    except Exception as error:
-        raise BadInput(f"{target} raised {type(error).__name__}: {error}; --traceback shows where") from error
-    subject = subject_of(made, target)
-    if checkpoints:
-        states = [fitting(subject.model, read_checkpoint(path), str(path)) for path in checkpoints]
-        subject.model.load_state_dict(states[-1])
-        subject.checkpoints = [*subject.checkpoints, *states[:-1]]
-    return subject
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except BadInput:
+            raise
+        except Exception as error:
+            raise BadInput(f"{target} raised {type(error).__name__}: {error}; --traceback shows where") from error
+
+    return call
 
 
 def subject_of(made: Any, target: str) -> Subject:

@@ -328,7 +328,7 @@ Draw = Callable[["Trials"], Drawing]
 
 
 def experiments_of(module: Any) -> dict[str, Experiment]:
-    """List the experiments that a module defines.
+    """List the experiments that a module defines, or imports from the other modules of its folder.
 
     Args:
         module: An imported `experiments` module.
@@ -336,12 +336,11 @@ def experiments_of(module: Any) -> dict[str, Experiment]:
     Returns:
         Name to declaration, in the order of the source.
     """
-    own = (v for v in vars(module).values() if getattr(v, "__module__", None) == module.__name__)
-    return {v.__name__: v.experiment for v in own if isinstance(getattr(v, "experiment", None), Experiment)}
+    return {v.__name__: v.experiment for v in _own(module) if isinstance(getattr(v, "experiment", None), Experiment)}
 
 
 def figures_of(module: Any) -> list[tuple[str, Draw]]:
-    """List the figures that a module defines.
+    """List the figures that a module defines, or imports from the other modules of its folder.
 
     Args:
         module: An imported `experiments` module.
@@ -349,8 +348,15 @@ def figures_of(module: Any) -> list[tuple[str, Draw]]:
     Returns:
         Name of the experiment and the drawing function, in the order of the source.
     """
-    own = (v for v in vars(module).values() if getattr(v, "__module__", None) == module.__name__)
-    return [(v.figure_on, v) for v in own if hasattr(v, "figure_on")]
+    return [(v.figure_on, v) for v in _own(module) if hasattr(v, "figure_on")]
+
+
+def _own(module: Any) -> Iterator[Any]:
+    folder = module.__name__.rpartition(".")[0]
+    for value in vars(module).values():
+        home = getattr(value, "__module__", None) or ""
+        if home == module.__name__ or (folder and home.startswith(f"{folder}.")):
+            yield value
 
 
 def require_scale(scale: str) -> Scale:
