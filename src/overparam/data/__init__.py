@@ -9,7 +9,7 @@ from typing import Any
 
 from overparam.errors import NotFound
 
-_NOT_READERS = {"images", "noise", "store", "text"}
+_NOT_READERS = {"images", "noise", "store", "text", "xor_clusters"}
 
 
 def names() -> list[str]:
