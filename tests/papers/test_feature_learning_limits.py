@@ -133,7 +133,7 @@ def test_a_little_of_wikipedia_covers_some_questions(needs):
 @pytest.mark.slow
 def test_words_of_wikipedia_are_learned(needs):
     needs("wikitext2-small", "word-analogies")
-    row = encyclopedia("wikitext2-small", vocabulary=1000, epochs=3, model="limit", seed=0)
+    row = encyclopedia("wikitext2-small", vocabulary=1000, epochs=3, model="width 128", seed=0)
     assert row["questions"] == 53
     assert row["accuracy"] >= 100 / 53 > row["accuracy_start"] == 0.0
 
