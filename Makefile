@@ -45,13 +45,21 @@ smoke: $(VENV)/.ready
 	$(BIN)/overparam run all --scale smoke
 
 evidence: $(VENV)/.ready
-	for slug in step-law matrix-sensing data-diet long-tail gradient-coherence hessian-spectrum generalization-bounds; do $(BIN)/overparam run $$slug --save evidence || exit 1; done
+	for slug in step-law matrix-sensing data-diet long-tail gradient-coherence hessian-spectrum generalization-bounds \
+		robust-recovery generalization-dynamics random-features xor-grokking learning-to-relax attention-svm \
+		universality-lens unsupervised-pretraining feature-learning hyperparameter-sample-complexity; do $(BIN)/overparam run $$slug --save evidence || exit 1; done
 
-benchmarks: $(VENV)/.ready-dev .peers/.ready
-	PYTHONPATH=.peers $(BIN)/python benchmarks/run.py
+benchmarks: $(VENV)/.ready-dev .peers/.ready .peers-jax/.ready
+	PYTHONPATH=.peers OVERPARAM_JAX=.peers-jax/bin/python $(BIN)/python benchmarks/run.py
 
 .peers/.ready: benchmarks/peers.txt | $(VENV)/.ready-dev
 	$(PIP) install --quiet --no-deps --target .peers --requirement benchmarks/peers.txt
+	@touch $@
+
+# neural-tangents asks for an older JAX than today's, so it gets an environment of its own.
+.peers-jax/.ready: benchmarks/peers-jax.txt
+	$(PYTHON) -m venv .peers-jax
+	.peers-jax/bin/python -m pip --disable-pip-version-check install --quiet --requirement benchmarks/peers-jax.txt
 	@touch $@
 
 audit: $(VENV)/.ready-dev
@@ -79,4 +87,4 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .peers site-build report .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .peers .peers-jax site-build report .pytest_cache .mypy_cache .ruff_cache

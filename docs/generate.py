@@ -1,4 +1,4 @@
-"""Writes what is generated and never typed: the command reference, settings, paper list and the README's board.
+"""Writes what is generated and never typed: the command reference, settings, paper list and what held.
 
 `--check` writes nothing and fails when something is stale.
 """
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 MARKS = {"reproduced": "●", "partly": "◐", "not reproduced": "■", "inconclusive": "○"}
@@ -25,6 +26,18 @@ COMMANDS = (
     "new",
     "tool",
     "tool step-law",
+    "tool attention-svm",
+    "tool feature-learning regime",
+    "tool feature-learning coord-check",
+    "tool generalization-dynamics",
+    "tool hyperparameter-sample-complexity tune",
+    "tool hyperparameter-sample-complexity tasks-needed",
+    "tool learning-to-relax",
+    "tool random-features",
+    "tool robust-recovery",
+    "tool universality-lens",
+    "tool unsupervised-pretraining",
+    "tool xor-grokking",
     "serve",
     "fetch",
     "digest",
@@ -77,28 +90,51 @@ def settings() -> str:
     )
 
 
-def board() -> str:
-    """Return the board of the saved evidence as a Markdown table."""
+def _judged() -> list[dict[str, Any]]:
     from overparam.cli.read import _rows, _saved
     from overparam.lab.registry import papers
 
     saved = _saved(ROOT / "evidence") if (ROOT / "evidence").is_dir() else {}
-    rows = [r for r in _rows(papers().values(), saved) if r["runnable"]]
-    lines = ["| paper | claim | verdict | scale |", "| --- | --- | --- | --- |"]
+    return [row for row in _rows(papers().values(), saved) if row["runnable"]]
+
+
+def summary() -> str:
+    """Return how many claims of each paper held, as a Markdown table."""
+    from overparam.lab.registry import papers
+
+    rows = _judged()
+    words = [*MARKS, "not testable"]
+    heads = [*(f"{mark} {word}" for word, mark in MARKS.items()), "– not testable"]
+    lines = [f"| paper | {' | '.join(heads)} |", f"| --- |{' --- |' * len(heads)}"]
     for row in rows:
-        for i, c in enumerate(row["claims"]):
-            words = (
-                "– not testable"
-                if c["untestable"]
-                else "· not run"
-                if not c["status"]
-                else f"{MARKS[c['status']]} {c['status']}"
-            )
-            proxy = " (proxy)" if c["proxy"] else ""
-            name = f"`{row['paper']}`" if i == 0 else ""
-            lines.append(f"| {name} | {c['claim']}: {c['statement']} | {words}{proxy} | {c['scale'] or ''} |")
+        states = [c["status"] or ("not testable" if c["untestable"] else "not run") for c in row["claims"]]
+        counts = [str(states.count(word) or "") for word in words]
+        lines.append(f"| [{row['paper']}](docs/board.md#{row['paper']}) | {' | '.join(counts)} |")
     waiting = len(papers()) - len(rows)
     return "\n".join(lines) + f"\n\n{waiting} more papers are listed and not runnable yet.\n"
+
+
+def board() -> str:
+    """Return the page with every claim and its verdict."""
+    parts = [NOTE, "# What held\n\nEvery claim, with its verdict from the records in `evidence/`.\n"]
+    for row in _judged():
+        parts.append(f"\n## {row['paper']}\n\n{row['title']}\n\n{_claims(row)}\n")
+    return "".join(parts)
+
+
+def _claims(row: dict[str, Any]) -> str:
+    lines = ["| claim | verdict | scale |", "| --- | --- | --- |"]
+    for c in row["claims"]:
+        words = (
+            "– not testable"
+            if c["untestable"]
+            else "· not run"
+            if not c["status"]
+            else f"{MARKS[c['status']]} {c['status']}"
+        )
+        proxy = " (proxy)" if c["proxy"] else ""
+        lines.append(f"| {c['claim']}: {c['statement']} | {words}{proxy} | {c['scale'] or ''} |")
+    return "\n".join(lines)
 
 
 def paper_pages() -> str:
@@ -129,7 +165,7 @@ def readme() -> str:
     text = (ROOT / "README.md").read_text()
     head, rest = text.split("<!-- board -->\n", 1)
     _, tail = rest.split("<!-- /board -->", 1)
-    return f"{head}<!-- board -->\n{board()}<!-- /board -->{tail}"
+    return f"{head}<!-- board -->\n{summary()}<!-- /board -->{tail}"
 
 
 def openapi() -> str:
@@ -148,6 +184,7 @@ def main() -> int:
         "docs/guide/commands.md": commands(),
         "docs/guide/settings.md": settings(),
         "docs/papers.md": paper_pages(),
+        "docs/board.md": board(),
         "docs/reference/openapi.json": openapi(),
         "README.md": readme(),
     }

@@ -90,6 +90,7 @@ CLAIMS = (
                 why="structured: a few hundred trainings tell the whole curve; one in twenty may hide",
             ),
         ),
+        note="Pairs of jumps that lie closer than the 33 points of the first grid escape the bisection.",
     ),
     Claim(
         "C2s",

@@ -85,8 +85,8 @@ def utility_by_tasks(trials: Trials) -> Drawing:
     axes.set(xscale="log", title="Accuracy on other tasks, %", xlabel="tasks used for tuning")
     axes.set_xticks(list(table.columns), [str(n) for n in table.columns])
     axes.minorticks_off()
-    label_end(axes, table.columns[-1], 100 * best + 0.25, "best alpha")
-    label_end(axes, table.columns[-1], 100 * float(table.iloc[:, -1].mean()) - 0.25, "tuned", subject=True)
+    last = 100 * float(table.iloc[:, -1].mean())
+    label_ends(axes, table.columns[-1], {"best alpha": 100 * best, "tuned": last}, subject="tuned")
     room_right(axes, 0.35)
     worst, short = best - float(frame.spread.max()), float(frame[frame.n == frame.n.max()].shortfall.mean())
     caption = (
