@@ -3,7 +3,7 @@
 U(theta) = -sum_i ln p(y_i | x_i, theta) + (prior precision / 2) |theta|². A step is
 theta <- theta - (lr/2) grad U + sqrt(lr T) N(0, I), where the sum over N examples is N times the mean over a batch.
 
-Source: arXiv 2506.07661 (practice); Welling and Teh, 2011.
+Source: arXiv 2506.07661 (practice); Welling et al., ICML 2011.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SGLD(torch.optim.Optimizer):
     Raises:
         BadInput: An argument out of range.
 
-    Source: Welling and Teh, 2011, equation 4.
+    Source: Welling et al., ICML 2011, equation 4.
 
     Example:
         >>> weight = torch.zeros(1, requires_grad=True)

@@ -33,8 +33,8 @@ Row = dict[str, Any]
 
 @experiment(
     smoke=grid(hidden=["8", "32-32"], draws=[4_000], n=[200], sets=[40]),
-    laptop=grid(hidden=["8", "64", "32-32"], draws=[100_000], n=[50, 200, 1_000], sets=[200])
-    + grid(hidden=["256-256"], draws=[20_000], n=[50, 200, 1_000], sets=[200]),
+    laptop=grid(hidden=["8", "64", "32-32"], draws=[100_000], n=[50, 200], sets=[100])
+    + grid(hidden=["256-256"], draws=[20_000], n=[50, 200], sets=[100]),
     paper=grid(hidden=["8", "64", "32-32", "256-256"], draws=[1_000_000], n=[50, 200, 1_000], sets=[1_000]),
     seeds=Seeds(smoke=3, laptop=3, paper=10),
     sabotage="the learner ignores the weights and treats all functions of the class alike",

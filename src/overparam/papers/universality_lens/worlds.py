@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from overparam.lab import artefact
 from overparam.methods.theory.hypothesis_weight import regret_bound
 from overparam.methods.theory.mixture_learner import online_to_batch
 from overparam.methods.theory.truth_tables import TruthTableMixture, all_inputs
@@ -39,8 +41,15 @@ def targets(seed: int) -> dict[str, Bits]:
 
 def network_class(hidden: str, draws: int, seed: int) -> TruthTableMixture:
     """Draw the class of an architecture such as 32-32."""
+    held = _drawn(hidden, draws, seed)
+    return TruthTableMixture(held["tables"], held["counts"], noise=NOISE)
+
+
+@artefact()
+def _drawn(hidden: str, draws: int, seed: int) -> dict[str, NDArray[Any]]:
     sizes = [int(width) for width in hidden.split("-")]
-    return TruthTableMixture.of_networks(sizes, bits=BITS, draws=draws, noise=NOISE, generator=draw(33, seed))
+    mixture = TruthTableMixture.of_networks(sizes, bits=BITS, draws=draws, noise=NOISE, generator=draw(33, seed))
+    return {"tables": mixture.tables, "counts": np.rint(np.exp(mixture.log_prior) * draws)}
 
 
 def parameters_of(hidden: str) -> int:
