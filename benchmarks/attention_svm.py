@@ -5,13 +5,12 @@ Run from the repository root: `python benchmarks/attention_svm.py`. Equal answer
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from harness import Result, compare, figure
+from harness import Result, compare, growth
 from numpy.typing import NDArray
 
 from overparam.methods.theory.attention_svm import Norm, attention_svm
@@ -154,27 +153,8 @@ def training() -> list[Result]:
     return results
 
 
-def growth() -> list[Result]:
+def doublings() -> list[Result]:
     """CPU time when a size doubles: 2 is linear, 8 is cubic."""
-    results = []
-
-    def ratios(
-        name: str, make: Callable[[int], Callable[[], object]], sizes: tuple[int, int, int], most: float
-    ) -> None:
-        seconds = []
-        for size in sizes:
-            call = make(size)
-            call()
-            times = []
-            for _ in range(3):
-                start = time.process_time()
-                call()
-                times.append(time.process_time() - start)
-            seconds.append(min(times))
-        words = ", ".join(f"{size:,}: {s * 1e3:.3g} ms" for size, s in zip(sizes, seconds, strict=True))
-        results.append(
-            figure(f"{name} ({words}), per doubling", (seconds[2] / seconds[0]) ** 0.5, "times", at_most=most)
-        )
 
     def machine(norm: Norm, n: int, tokens: int, d: int) -> Callable[[], object]:
         given = problem(n, tokens, d)
@@ -184,12 +164,14 @@ def growth() -> list[Result]:
         data = unit_data(r, 6, 8, 10)
         return lambda: train_attention_batched(*data, steps=200)
 
-    ratios("fro, width", lambda d: machine("fro", 10, 8, d), (64, 128, 256), 4.0)
-    ratios("nuc, width", lambda d: machine("nuc", 10, 8, d), (32, 64, 128), 8.0)
-    ratios("fro, tokens", lambda t: machine("fro", 10, t, 64), (64, 128, 256), 4.0)
-    ratios("nuc, tokens", lambda t: machine("nuc", 10, t, 64), (32, 64, 128), 8.0)
-    ratios("training, seeds", training_of, (100, 200, 400), 2.5)
-    return results
+    cases = (
+        ("fro, width", lambda d: machine("fro", 10, 8, d), (64, 128, 256), 4.0),
+        ("nuc, width", lambda d: machine("nuc", 10, 8, d), (32, 64, 128), 8.0),
+        ("fro, tokens", lambda t: machine("fro", 10, t, 64), (64, 128, 256), 4.0),
+        ("nuc, tokens", lambda t: machine("nuc", 10, t, 64), (32, 64, 128), 8.0),
+        ("training, seeds", training_of, (100, 200, 400), 2.5),
+    )
+    return [growth(name, {n: make(n) for n in sizes}, at_most=most) for name, make, sizes, most in cases]
 
 
 def main() -> list[Result]:
@@ -201,7 +183,7 @@ def main() -> list[Result]:
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # CVXPY announces its defaults
-        return [*machines(), *training(), *growth()]
+        return [*machines(), *training(), *doublings()]
 
 
 if __name__ == "__main__":

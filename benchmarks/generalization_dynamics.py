@@ -5,14 +5,11 @@ Run from the repository root: `python benchmarks/generalization_dynamics.py`. Eq
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
-from harness import Result, compare, figure
+from harness import Result, compare, growth
 from numpy.typing import NDArray
 
 from overparam.methods.theory.gradient_flow import SpectralFit, gradient_flow, largest_step
@@ -170,24 +167,11 @@ def theory() -> list[Result]:
     return results
 
 
-def growth() -> list[Result]:
+def doublings() -> list[Result]:
     """CPU time when samples and inputs double: a decomposition has 8."""
-
-    def seconds(call: Callable[[], Any]) -> float:
-        call()
-        times = []
-        for _ in range(3):
-            start = time.process_time()
-            call()
-            times.append(time.process_time() - start)
-        return min(times)
-
     data = [drawn(n, alpha=1.0) for n in (300, 600, 1200)]
-    spent = [seconds(lambda h=h, y=y: gradient_flow(h, y, 0.0, TIMES)) for h, y, _ in data]
-    words = ", ".join(f"{len(h):,}: {s * 1e3:.3g} ms" for (h, _, _), s in zip(data, spent, strict=True))
-    return [
-        figure(f"flow, samples and inputs ({words}), per doubling", (spent[2] / spent[0]) ** 0.5, "times", at_most=9)
-    ]
+    calls = {len(h): lambda h=h, y=y: gradient_flow(h, y, 0.0, TIMES) for h, y, _ in data}
+    return [growth("flow, samples and inputs", calls, at_most=9)]
 
 
 def main() -> list[Result]:
@@ -199,7 +183,7 @@ def main() -> list[Result]:
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scipy.misc is deprecated
-        return [*flows(), *ridges(), *stops(), *theory(), *growth()]
+        return [*flows(), *ridges(), *stops(), *theory(), *doublings()]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -83,3 +83,23 @@ def figure(
     result = Result(name, f"{value:.3g} {unit}", "", "", target, met)
     print(result, flush=True)
     return result
+
+
+def cpu_seconds(call: Callable[[], object]) -> float:
+    """Return the least CPU time of three calls, after one to warm up."""
+    call()
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def growth(name: str, calls: Mapping[int, Callable[[], object]], *, at_most: float) -> Result:
+    """Record how CPU time grows per doubling, from calls by size, each twice the one before."""
+    seconds = {size: cpu_seconds(call) for size, call in calls.items()}
+    words = ", ".join(f"{size:,}: {s * 1e3:.3g} ms" for size, s in seconds.items())
+    spent = list(seconds.values())
+    ratio = (spent[-1] / spent[0]) ** (1 / (len(spent) - 1))
+    return figure(f"{name} ({words}), per doubling", ratio, "times", at_most=at_most)

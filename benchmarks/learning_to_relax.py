@@ -12,7 +12,7 @@ from collections.abc import Callable
 from statistics import median
 
 import numpy as np
-from harness import Result, compare, figure
+from harness import Result, compare, cpu_seconds, figure, growth
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array, tril
 from scipy.sparse.linalg import LinearOperator, cg, splu
@@ -68,13 +68,11 @@ def tables() -> list[Result]:
                     target=target,
                 )
             )  # fmt: skip
-    seconds = []
+    calls = {}
     for count in (100, 200, 400):
         shifts, rhs = instances("low", count, 100, np.random.default_rng(0))
-        seconds.append(_seconds(lambda c=shifts, b=rhs: sor_cost_table(Stencil5(10), c, b, ARMS)))
-    words = ", ".join(f"{n}: {1e3 * s:.0f} ms" for n, s in zip((100, 200, 400), seconds, strict=True))
-    growth = (seconds[2] / seconds[0]) ** 0.5
-    return [*results, figure(f"table of sweeps ({words}), per doubling of systems", growth, "times", at_most=2.2)]
+        calls[count] = lambda c=shifts, b=rhs: sor_cost_table(Stencil5(10), c, b, ARMS)
+    return [*results, growth("table of sweeps, systems", calls, at_most=2.2)]
 
 
 def scipy_count(A: csr_array, b: Array, omega: float, x0: Array) -> int:
@@ -143,7 +141,7 @@ def learners() -> list[Result]:
                 seen.append((c, cost))
             spent.append(1e6 * median(own))
             solved.append(1e6 * median(solves))
-            alone.append(_seconds(lambda learner=learner, seen=seen: _learn(learner(), seen)))
+            alone.append(cpu_seconds(lambda learner=learner, seen=seen: _learn(learner(), seen)))
         words = ", ".join(
             f"{s**2:,} rows: {a:.0f} of {b:,.0f} µs" for s, a, b in zip(SIZES, spent, solved, strict=True)
         )
@@ -176,16 +174,6 @@ def wall_clock() -> list[Result]:
 
     name = f"{steps:,} steps of the heat equation, {(nx - 1) ** 2:,} rows, omega by ChebCB"
     return [compare(name, lambda: run(True), lambda: run(False), peer_name="omega = 1", repeats=1)]
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    call()
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 def main() -> list[Result]:

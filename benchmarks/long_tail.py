@@ -6,13 +6,12 @@ Run from the repository root: `python benchmarks/long_tail.py`. Equal numbers ar
 from __future__ import annotations
 
 import copy
-import time
 import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from harness import Result, compare, figure
+from harness import Result, compare, growth
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -166,30 +165,9 @@ def private_steps() -> list[Result]:
     return results
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    call()
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return min(times)
-
-
-def growth() -> list[Result]:
+def doublings() -> list[Result]:
     """CPU time when n or t doubles; 2 is linear, 4 is quadratic."""
     rng = np.random.default_rng(0)
-    results = []
-
-    def ratios(
-        name: str, make: Callable[[int], Callable[[], object]], sizes: tuple[int, int, int], most: float
-    ) -> None:
-        seconds = [_seconds(make(size)) for size in sizes]
-        words = ", ".join(f"{size:,}: {s * 1e3:.3g} ms" for size, s in zip(sizes, seconds, strict=True))
-        results.append(
-            figure(f"{name} ({words}), per doubling", (seconds[2] / seconds[0]) ** 0.5, "times", at_most=most)
-        )
-
     x, y = digits(1000)
 
     def by_members(t: int) -> Callable[[], object]:
@@ -208,11 +186,13 @@ def growth() -> list[Result]:
         masks, right = subset_masks(n, 400), rng.random((400, 1000)) < 0.5
         return lambda: influence_from_correctness(right, masks)
 
-    ratios("bank, members", by_members, (20, 40, 80), 2.4)
-    ratios("bank, examples", by_examples, (250, 500, 1000), 2.4)
-    ratios("exact 1-NN memorisation, examples", nearest, (2000, 4000, 8000), 4.8)
-    ratios("influence on 1,000 points, examples", influence, (2000, 4000, 8000), 2.4)
-    return results
+    cases = (
+        ("bank, members", by_members, (20, 40, 80), 2.4),
+        ("bank, examples", by_examples, (250, 500, 1000), 2.4),
+        ("exact 1-NN memorisation, examples", nearest, (2000, 4000, 8000), 4.8),
+        ("influence on 1,000 points, examples", influence, (2000, 4000, 8000), 2.4),
+    )
+    return [growth(name, {n: make(n) for n in sizes}, at_most=most) for name, make, sizes, most in cases]
 
 
 def main() -> list[Result]:
@@ -224,7 +204,7 @@ def main() -> list[Result]:
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn counts steps as not converged, Opacus leaves hooks behind
-        return [*banks(), *private_steps(), *growth()]
+        return [*banks(), *private_steps(), *doublings()]
 
 
 if __name__ == "__main__":

@@ -5,13 +5,12 @@ Run from the repository root: `python benchmarks/robust_recovery.py`. Equal numb
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from harness import Result, compare, figure
+from harness import Result, compare, figure, growth
 from numpy.typing import NDArray
 
 from overparam.methods.theory.robust_recovery import Trajectory, subgm
@@ -119,19 +118,8 @@ def against_convex() -> list[Result]:
     return results
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    call()
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return min(times)
-
-
-def growth() -> list[Result]:
+def doublings() -> list[Result]:
     """CPU time when m, d or the width doubles; 2 is linear, 4 is quadratic."""
-    results = []
 
     def descent(d: int, m: int, width: int, steps: int = 100) -> Callable[[], object]:
         problem = robust_instance(d, 3, m, noise=OUTLIERS, rng=0)
@@ -139,19 +127,12 @@ def growth() -> list[Result]:
             problem, width, init_scale=ALPHAS, steps=steps, rho=0.99, init="random", seeds=0, records=2
         )
 
-    for name, cases, most in (
-        ("measurements", [(m, descent(20, m, 20)) for m in (1000, 2000, 4000)], 2.4),
-        ("side", [(d, descent(d, 1000, d)) for d in (20, 40, 80)], 4.8),
-        ("width", [(w, descent(40, 1000, w)) for w in (10, 20, 40)], 1.3),
-    ):
-        seconds = [_seconds(call) for _, call in cases]
-        words = ", ".join(f"{size:,}: {s * 1e3:.3g} ms" for (size, _), s in zip(cases, seconds, strict=True))
-        results.append(
-            figure(
-                f"100 steps, {name} ({words}), per doubling", (seconds[2] / seconds[0]) ** 0.5, "times", at_most=most
-            )
-        )
-    return results
+    sizes = (
+        ("measurements", {m: descent(20, m, 20) for m in (1000, 2000, 4000)}, 2.4),
+        ("side", {d: descent(d, 1000, d) for d in (20, 40, 80)}, 4.8),
+        ("width", {w: descent(40, 1000, w) for w in (10, 20, 40)}, 1.3),
+    )
+    return [growth(f"100 steps, {name}", calls, at_most=most) for name, calls, most in sizes]
 
 
 def main() -> list[Result]:
@@ -163,7 +144,7 @@ def main() -> list[Result]:
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cvxpy on solvers that are not installed
-        return [*against_torch(), *against_convex(), *growth()]
+        return [*against_torch(), *against_convex(), *doublings()]
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ before any timing.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from harness import Result, compare, figure
+from harness import Result, compare, figure, growth
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -75,16 +74,6 @@ def training() -> list[Result]:
     return results
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    call()
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return min(times)
-
-
 def drawing() -> Result:
     """A data set of the experiments with its network: rotated coordinates against all of them, equal in law."""
     world = XORClusters(40_000, 28.3)
@@ -100,24 +89,17 @@ def drawing() -> Result:
     return compare("draw and train, p = 40,000", short, whole, peer_name="all coordinates", repeats=3)
 
 
-def growth() -> list[Result]:
+def doublings() -> list[Result]:
     """CPU time of a run when p or n doubles; 1 is constant, 2 linear, 4 quadratic."""
-    results = []
 
     def run(n: int, p: int) -> Callable[[], object]:
         train, test = XORClusters(p, 30.0).rotated(n, 100, rng=0)
         return lambda: dual_gd(train.x, train.y, test.x, m=200, lr=1e-4, init_scale=1e-9, steps=100)
 
-    for name, cases, most in (
-        ("dimensions p", ((200, 10**4), (200, 10**8), (200, 10**12)), 1.3),
-        ("points n", ((200, 10**4), (400, 10**4), (800, 10**4)), 4.8),
-    ):
-        seconds = [_seconds(run(*case)) for case in cases]
-        sizes = [f"{case['np'.index(name[-1])]:,}" for case in cases]
-        words = ", ".join(f"{size}: {s * 1e3:.3g} ms" for size, s in zip(sizes, seconds, strict=True))
-        per = (seconds[2] / seconds[0]) ** 0.5
-        results.append(figure(f"{name} ({words}), per step of the sizes", per, "times", at_most=most))
-    return results
+    return [
+        growth("dimensions p, in steps of 10,000 times", {p: run(200, p) for p in (10**4, 10**8, 10**12)}, at_most=1.3),
+        growth("points n", {n: run(n, 10**4) for n in (200, 400, 800)}, at_most=4.8),
+    ]
 
 
 def main() -> list[Result]:
@@ -127,7 +109,7 @@ def main() -> list[Result]:
         One result a comparison.
     """
     torch.set_num_threads(1)
-    return [*training(), drawing(), *growth()]
+    return [*training(), drawing(), *doublings()]
 
 
 if __name__ == "__main__":
