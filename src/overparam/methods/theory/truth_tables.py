@@ -172,7 +172,11 @@ class TruthTableMixture:
         Returns:
             (R,) nats.
         """
-        marginal = logsumexp(self.log_prior[:, None] + self.log_likelihood(counts), axis=0)
+        joint = self.log_likelihood(counts)
+        joint += self.log_prior[:, None]
+        highest = joint.max(0)
+        np.exp(np.subtract(joint, highest, out=joint), out=joint)  # in place: the table is large
+        marginal = highest + np.log(joint.sum(0))
         return np.asarray(truth_log_likelihood(self._target(target), counts, self.noise) - marginal)
 
     def ball_mass(self, target: ArrayLike, counts: NDArray[Any], eps: float) -> Array:

@@ -137,7 +137,8 @@ def sample_posterior(
         samples: Kept from each chain.
         burn_in: Steps before the first is kept.
         thin: Steps between kept ones.
-        prior_precision: Of a normal prior around 0; one number, or a tensor or number for each parameter by name.
+        prior_precision: Of a normal prior around 0; one number, or for each parameter by name a number or a tensor that
+            fits (chains, ...).
         temperature: 1 for the posterior.
         sampler: `sgld`, or `mala`, which corrects each full-batch step by Metropolis and has no bias.
         batch: Examples a step, drawn afresh; all if None.

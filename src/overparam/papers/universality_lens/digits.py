@@ -69,16 +69,8 @@ def losses(n: int, epochs: int, steps: int, seed: int, progress: Progress) -> di
     with torch.no_grad():
         together = torch.logsumexp(torch.stack([log_softmax(m(tx), -1) for m in last]), 0) - np.log(MEMBERS)
     row["deep_ensemble"] = float(nll_loss(together, ty))
-    choices: dict[float, PosteriorEnsemble] = {}
-    for done, scale in enumerate(SCALES):
-        progress.step(done + 1, len(SCALES) + 2, f"Langevin, prior variance {scale:g} / inputs")
-        precision = {
-            name: torch.tensor((64.0 if p.shape[-1] == 64 else 1.0) / scale) for name, p in last[0].named_parameters()
-        }
-        choices[scale] = sample_posterior(
-            last, x, y, lr=2e-2 / n, samples=20, burn_in=steps // 2, thin=max(1, steps // 40),
-            prior_precision=precision, generator=draw(43, seed),
-        ).ensemble  # fmt: skip
+    progress.step(1, 2, "Langevin chains")
+    choices = _sampled(last, x, y, steps, seed)
     chosen = min(SCALES, key=lambda scale: choices[scale].log_loss(*sets["validation"]))
     ensemble = choices[chosen]
     members = ensemble.members(tx)
@@ -88,6 +80,25 @@ def losses(n: int, epochs: int, steps: int, seed: int, progress: Progress) -> di
     student = ensemble.distill(network(10_000 + seed), sets["unlabelled"][0], steps=epochs)
     row["student"] = _loss(student, tx, ty)
     return row
+
+
+def _sampled(models: list[nn.Module], x: Tensor, y: Tensor, steps: int, seed: int) -> dict[float, PosteriorEnsemble]:
+    """Sample from every model under every prior, all chains together."""
+    scales = torch.tensor(SCALES).repeat_interleave(len(models))
+    precision = {
+        name: ((HIDDEN if p.ndim > 1 else 1) / scales).view(-1, *[1] * p.ndim)
+        for name, p in models[0].named_parameters()
+    }
+    kept = 20
+    found = sample_posterior(
+        models * len(SCALES), x, y, lr=2e-2 / len(x), samples=kept, burn_in=steps // 2, thin=max(1, steps // 40),
+        prior_precision=precision, generator=draw(43, seed),
+    ).ensemble.samples  # fmt: skip
+    parts = {name: v.view(kept, len(SCALES), len(models), *v.shape[1:]) for name, v in found.items()}
+    return {
+        scale: PosteriorEnsemble(models[0], {name: v[:, i].flatten(0, 1) for name, v in parts.items()})
+        for i, scale in enumerate(SCALES)
+    }
 
 
 def _loss(model: nn.Module, x: Tensor, y: Tensor) -> float:

@@ -43,7 +43,7 @@ def regret_by_bound(trials: Trials) -> Drawing:
     label_end(axes, top * 0.98, top * 0.95, "bound")
     for i, (hidden, colour) in enumerate(ends.items()):
         name = f"width {hidden.replace('-', ', ')}: {parameters_of(hidden):,} parameters"
-        axes.text(0.03 * top, top * (0.95 - 0.08 * i), name, color=colour, va="top")
+        axes.text(0.98, 0.29 - 0.08 * i, name, color=colour, transform=axes.transAxes, ha="right", va="bottom")
     caption = (
         "Targets of small weight cost much, targets of large weight little, whatever the number of parameters. Dots: "
         f"{len(frame.regrets.iloc[0])} targets in each of {len(frame)} classes of random networks."
