@@ -105,11 +105,12 @@ def summary() -> str:
 
     rows = _judged()
     words = [*MARKS, "not testable"]
-    heads = [*(f"{mark} {word}" for word, mark in MARKS.items()), "– not testable"]
+    heads = [*(f"{mark} {word}" for word, mark in MARKS.items()), "– not testable", "by proxy"]
     lines = [f"| paper | {' | '.join(heads)} |", f"| --- |{' --- |' * len(heads)}"]
     for row in rows:
         states = [c["status"] or ("not testable" if c["untestable"] else "not run") for c in row["claims"]]
         counts = [str(states.count(word) or "") for word in words]
+        counts.append(str(sum(c["proxy"] for c in row["claims"]) or ""))
         lines.append(f"| [{row['paper']}](docs/board.md#{row['paper']}) | {' | '.join(counts)} |")
     waiting = len(papers()) - len(rows)
     return "\n".join(lines) + f"\n\n{waiting} more papers are listed and not runnable yet.\n"
