@@ -28,6 +28,7 @@ from overparam.ledger.schema import (
     trial,
     verdict,
 )
+from overparam.settings import shipped
 from overparam.site.api import description, make_api
 from overparam.site.api.once import once
 from overparam.site.verdicts import Overview
@@ -354,7 +355,7 @@ def test_runs_are_listed_newest_first_and_filtered(client, seeded):
     every = walk(client, f"{API}/runs?limit=3")
     ids = [found["id"] for found in every]
     assert ids == sorted(ids, reverse=True)
-    assert len(ids) == 8
+    assert len(ids) == 1 + len(list(shipped("evidence").glob("*/laptop.json")))
     assert {r["paper"] for r in walk(client, f"{API}/runs?paper={PAPER}")} == {PAPER}
     assert [r["id"] for r in walk(client, f"{API}/runs?scale=smoke&state=failed")] == ["00000000000000000000000001"]
     assert client.get(f"{API}/runs/nothing").status_code == 404

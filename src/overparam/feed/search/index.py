@@ -127,8 +127,8 @@ def _write(ledger: Ledger, rows: Rows) -> int:
 
 
 def _texts(row: sa.Row[*tuple[Any, ...]]) -> dict[str, str]:
-    """List what is embedded of a document: the whole under an empty name, each claim under its id."""
-    whole = " ".join([*[row.title] * TITLE_WEIGHT, row.abstract, row.claims])
+    """List what is embedded of a document: title and abstract under an empty name, each claim under its id."""
+    whole = " ".join([*[row.title] * TITLE_WEIGHT, row.abstract])
     return {"": whole} | {claim.id: claim_text(claim) for claim in claims_of(row.slug)}
 
 

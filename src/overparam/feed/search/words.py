@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-ANALYSIS: Final = 1  # raised when folding or stems change: then a new model is fitted
+ANALYSIS: Final = 2  # raised when folding, stems or what is embedded change: then a new model is fitted
 LONGEST_WORD: Final = 60
 STOP: Final = frozenset(
     re.findall(
