@@ -187,7 +187,7 @@ def objective(width: int, seed: int) -> Row:
     return {
         "local_maxima": len(local),
         "over_bound": len(local) / (2 * degree - 1),
-        "alpha": best.alpha,
+        "best": best.value,
         "below_grid": max(0.0, float(fine.max() - best.value) / abs(best.value)),
     }
 
