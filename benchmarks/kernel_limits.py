@@ -31,7 +31,8 @@ from overparam.methods.scaling.word2vec import CBOW, Corpus
 
 INNER, LR, CLIP = Inner(0.4, 1), 0.1, 0.5
 PEER = """
-import json, sys, time
+import json, os, sys, time
+os.sched_setaffinity(0, {0})  # one core, whatever XLA makes of its flags
 import jax, numpy as np
 jax.config.update("jax_enable_x64", True)
 from neural_tangents import stax

@@ -28,7 +28,8 @@ from overparam.methods.theory.ridge_path import kernel_ridge_path
 
 Array = NDArray[np.float64]
 PEER = """
-import functools, sys
+import functools, os, sys
+os.sched_setaffinity(0, {0})  # one core, whatever XLA makes of its flags
 import jax, numpy as np
 jax.config.update("jax_enable_x64", True)
 from neural_tangents import stax

@@ -48,7 +48,7 @@ def loop(p: int, x: Points, y: NDArray[np.int64], test: Points, lr: float, steps
 def training() -> list[Result]:
     """The whole of a run from given weights, drawing them included, at three dimensions."""
     results = []
-    for p, target in ((5_000, None), (20_000, 20.0), (40_000, None)):
+    for p, target in ((5_000, None), (10_000, None), (20_000, 20.0)):
         x, y, test, lr = problem(p)
 
         def ours(
@@ -67,7 +67,7 @@ def training() -> list[Result]:
                 ours,
                 lambda p=p, x=x, y=y, test=test, lr=lr: loop(p, x, y, test, lr, STEPS),
                 peer_name="PyTorch loop",
-                repeats=1 if p > 20_000 else 3,
+                repeats=2,
                 target=target,
             )
         )
