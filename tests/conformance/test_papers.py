@@ -68,6 +68,14 @@ def test_every_claim_is_fed_at_some_scale(entry):
 
 
 @runnable
+def test_every_grid_point_fits_its_experiment(entry):
+    for declared in entry.experiments().values():
+        for grid in declared.grids.values():
+            for point in grid.points():
+                declared.check(point)
+
+
+@runnable
 def test_papers_do_not_import_each_other(entry):
     importlib.import_module(f"{entry.package}.experiments")
     from overparam.lab.closure import _closure

@@ -164,16 +164,6 @@ def test_human_labels_need_images_in_their_order(monkeypatch):
         read_task("digits", 300, "worst")
 
 
-@pytest.mark.parametrize("scale", ["smoke", "laptop"])
-def test_every_grid_point_fits_its_experiment(scale):
-    from overparam.lab.experiment import experiments_of
-
-    for declared in experiments_of(experiments).values():
-        if scale in declared.grids:
-            for point in declared.grids[scale].points():
-                declared.check(point)
-
-
 def test_figures_draw_with_what_a_small_run_has():
     from overparam.lab.plots import style, to_svg
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from overparam.lab import Trials
-from overparam.lab.experiment import Progress, experiments_of
+from overparam.lab.experiment import Progress
 from overparam.papers.gradient_coherence import experiments
 from overparam.papers.gradient_coherence.claims import CLAIMS
 from overparam.papers.gradient_coherence.setting import build, read_task, redraw, train
@@ -135,11 +135,3 @@ def test_easy_examples_are_told_by_other_runs():
     rows = experiments.easy_hard(**SMALL, seeds=[0, 1, 2], progress=Progress())
     assert all(-1 <= row["agreement"] <= 1 for row in rows)
     assert all(row["gap_difference"] == pytest.approx(row["gap_hard"] - row["gap_easy"]) for row in rows)
-
-
-@pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
-def test_every_grid_point_fits_its_experiment(scale):
-    for declared in experiments_of(experiments).values():
-        if scale in declared.grids:
-            for point in declared.grids[scale].points():
-                declared.check(point)

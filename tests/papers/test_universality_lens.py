@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 
 from overparam.lab import Trials
-from overparam.lab.experiment import experiments_of
-from overparam.papers.universality_lens import experiments
 from overparam.papers.universality_lens.claims import CLAIMS
 from overparam.papers.universality_lens.experiments import coin, networks
 from overparam.papers.universality_lens.worlds import (
@@ -22,17 +20,6 @@ CLAIM = {claim.id: claim for claim in CLAIMS}
 
 def states(claim, rows):
     return [part.state for part in CLAIM[claim].rule.judge(Trials(rows))]
-
-
-def test_every_claim_names_an_experiment():
-    assert all(hasattr(getattr(experiments, c.on), "experiment") for c in CLAIMS)
-
-
-@pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
-def test_every_grid_point_fits_its_experiment(scale):
-    for declared in experiments_of(experiments).values():
-        for point in declared.grids[scale].points():
-            declared.check(point)
 
 
 def test_targets_are_what_their_names_say():

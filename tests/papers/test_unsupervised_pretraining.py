@@ -3,8 +3,6 @@ import pytest
 
 from overparam.errors import BadInput
 from overparam.lab import Trials
-from overparam.lab.experiment import experiments_of
-from overparam.papers.unsupervised_pretraining import experiments
 from overparam.papers.unsupervised_pretraining.claims import CLAIMS
 from overparam.papers.unsupervised_pretraining.conditions import lost
 from overparam.papers.unsupervised_pretraining.experiments import dimension, factor
@@ -24,17 +22,6 @@ SEEDS = range(8)
 
 def states(claim, rows):
     return [part.state for part in CLAIM[claim].rule.judge(Trials(rows))]
-
-
-def test_every_claim_names_an_experiment():
-    assert all(hasattr(getattr(experiments, c.on), "experiment") for c in CLAIMS)
-
-
-@pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
-def test_every_grid_point_fits_its_experiment(scale):
-    for declared in experiments_of(experiments).values():
-        for point in declared.grids[scale].points():
-            declared.check(point)
 
 
 def surface(p, q):

@@ -77,10 +77,14 @@ class MixtureWorld:
 
     def chance(self, x: Array) -> Array:
         """Probability of label 1 given the input."""
+        found: Array = self.components().transform(x) @ self.positive
+        return found
+
+    def components(self) -> SphericalGMM:
+        """Mixture with the true centres."""
         truth = SphericalGMM(len(self.centres))
         truth.centres_ = self.centres
-        found: Array = truth.transform(x) @ self.positive
-        return found
+        return truth
 
 
 def mixture_world(d: int, k: int, seed: int) -> MixtureWorld:
