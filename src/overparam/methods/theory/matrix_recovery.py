@@ -114,16 +114,7 @@ def recover(
         >>> found.rank, bool(np.linalg.norm(found.matrix - problem.target) < 1e-3)
         (2, True)
     """
-    if not 0 < alpha < 1 or not 0 <= hold_out <= 0.5:
-        raise BadInput(f"alpha={alpha}, hold_out={hold_out}: give 0 < alpha < 1 and 0 <= hold_out <= 0.5")
-    if not 0 < eta0 < math.inf:
-        raise BadInput(f"eta0={eta0} is no step; give a positive number, such as 0.2")
-    if condition_guess != 1 and rank_guess is None:
-        raise BadInput(f"condition_guess={condition_guess} without rank_guess; give both, or none to use the data")
-    if rho is not None and not 0 < rho <= 1:
-        raise BadInput(f"rho={rho}: give a number above 0 and at most 1, or None")
-    if rho == 1 and steps is None:
-        raise BadInput("rho=1.0 without steps never ends; give steps")
+    _check(alpha, eta0, rho, steps, hold_out, rank_guess, condition_guess)
     fitted, checked = _split(len(problem), hold_out, rng)
     same = problem.standardised()
     unit = _scale(same.y)
@@ -161,6 +152,27 @@ def recover(
         outliers=np.abs(residuals) > FAR * max(left, inside, 1e-12 * unit),
         residuals=problem.y - problem.forward(matrix[None])[0],
     )
+
+
+def _check(
+    alpha: float,
+    eta0: float,
+    rho: float | None,
+    steps: int | None,
+    hold_out: float,
+    rank_guess: float | None,
+    condition_guess: float,
+) -> None:
+    if not 0 < alpha < 1 or not 0 <= hold_out <= 0.5:
+        raise BadInput(f"alpha={alpha}, hold_out={hold_out}: give 0 < alpha < 1 and 0 <= hold_out <= 0.5")
+    if not 0 < eta0 < math.inf:
+        raise BadInput(f"eta0={eta0} is no step; give a positive number, such as 0.2")
+    if condition_guess != 1 and rank_guess is None:
+        raise BadInput(f"condition_guess={condition_guess} without rank_guess; give both, or none to use the data")
+    if rho is not None and not 0 < rho <= 1:
+        raise BadInput(f"rho={rho}: give a number above 0 and at most 1, or None")
+    if rho == 1 and steps is None:
+        raise BadInput("rho=1.0 without steps never ends; give steps")
 
 
 def _split(m: int, hold_out: float, rng: int | np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
