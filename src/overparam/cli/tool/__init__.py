@@ -1,27 +1,42 @@
 """`overparam tool`: methods applied to your own numbers, one module a tool, found by its name.
 
-A module has either a function `command` or, where a tool has several commands, a Typer `app`.
+A module has either a function `command` or, where a tool has several commands, a Typer `app`. It is loaded when it is
+asked for, so that other commands start without it.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-app = typer.Typer(help="Apply a method to your own numbers.", no_args_is_help=True)
+
+class _Tools(TyperGroup):
+    """Finds tools by the names of their modules."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules(__path__))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
+        tool = getattr(module, "app", None)
+        if tool is None:
+            tool = typer.Typer(add_completion=False)
+            tool.command(cmd_name)(module.command)
+        tool.rich_markup_mode = None  # plain help, as of all commands
+        command = typer.main.get_command(tool)
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(cls=_Tools, help="Apply a method to your own numbers.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
     """Apply a method to your own numbers."""
-
-
-for _found in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name):
-    _module = importlib.import_module(f"{__name__}.{_found.name}")
-    _name = _found.name.replace("_", "-")
-    if hasattr(_module, "app"):
-        app.add_typer(_module.app, name=_name)
-    else:
-        app.command(_name)(_module.command)
